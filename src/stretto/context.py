@@ -1,0 +1,156 @@
+"""`RunContext`: what a node, tool or model sees of the run it plays in. Knows neither graph nor agent.
+
+One `Run` is shared by all nodes of a run; each node gets a `RunContext` of its own that points to it.
+"""
+
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+from stretto.errors import LimitReached, Pause
+from stretto.events import Event, TextDelta, UsageReported
+from stretto.results import Citation, Missing, ToolRun
+from stretto.settings import Limits
+from stretto.usage import Usage
+
+Sink = Callable[[Event], None]
+"""Takes each event as it happens; must return at once."""
+
+
+class MediaReader(Protocol):
+    """Where the bytes behind `media:<sha256>` are."""
+
+    async def read(self, reference: str) -> bytes:
+        """The bytes; raises MediaNotFound."""
+        ...
+
+
+class Journal(Protocol):
+    """Remembers the steps of a node, so that a node that runs again repeats none."""
+
+    async def recall(self, key: str) -> bytes | None:
+        """What was recorded under `key`, or None."""
+        ...
+
+    async def record(self, key: str, value: bytes) -> None:
+        """Keeps `value` durably before it returns."""
+        ...
+
+
+class Counters(Protocol):
+    """Counts shared by everyone who holds to one limit."""
+
+    async def add(self, key: str, amount: float, *, window: float) -> float:
+        """Adds `amount` and returns the sum over the last `window` seconds."""
+        ...
+
+
+def _ignore(event: Event) -> None:
+    """The sink of a run that nobody watches."""
+
+
+@dataclass
+class Run:
+    """What all nodes of one run share. Mutable, and only touched from the run's event loop."""
+
+    id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    thread_id: str = ""
+    sink: Sink = _ignore
+    limits: Limits = field(default_factory=Limits)
+    deps: Any = None
+    tenant: str = "default"
+    media: MediaReader | None = None
+    started: float = field(default_factory=time.perf_counter)
+    number: int = 0
+    usage: Usage = Usage()
+    path: list[str] = field(default_factory=list[str])
+    tools: list[ToolRun] = field(default_factory=list[ToolRun])
+    citations: list[Citation] = field(default_factory=list[Citation])
+    missing: list[Missing] = field(default_factory=list[Missing])
+    timings: dict[str, float] = field(default_factory=dict[str, float])
+    visits: dict[str, int] = field(default_factory=dict[str, int])
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """A node's view of its run."""
+
+    run: Run = field(default_factory=Run)
+    node: str = ""
+    task_id: str = ""
+    """Stays the same when the node runs again after a pause or retry."""
+    answers: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """Answers to this node's earlier questions, by call id."""
+
+    @property
+    def run_id(self) -> str:
+        """The run's id."""
+        return self.run.id
+
+    @property
+    def thread_id(self) -> str:
+        """The conversation's id."""
+        return self.run.thread_id
+
+    @property
+    def deps(self) -> Any:
+        """What the caller passed as `deps`."""
+        return self.run.deps
+
+    @property
+    def limits(self) -> Limits:
+        """What this run may use."""
+        return self.run.limits
+
+    @property
+    def media(self) -> MediaReader | None:
+        """Where media references are read, if anywhere."""
+        return self.run.media
+
+    def at(self, node: str, task_id: str = "", answers: Mapping[str, Any] | None = None) -> "RunContext":
+        """The same run, seen from `node`."""
+        return replace(self, node=node, task_id=task_id, answers=answers or {})
+
+    def emit(self, event: Event) -> None:
+        """Numbers the event and hands it to whoever watches the run."""
+        run = self.run
+        run.number += 1
+        event.run_id, event.number, event.node = run.id, run.number, event.node or self.node
+        event.at = time.perf_counter() - run.started
+        if isinstance(event, TextDelta) and "first_text" not in run.timings:
+            run.timings["first_text"] = event.at
+        run.sink(event)
+
+    def interrupt(self, question: Any, *, call_id: str) -> Any:
+        """The answer to `question`, or, while there is none, a `Pause` that ends the node's run."""
+        if call_id in self.answers:
+            return self.answers[call_id]
+        raise Pause({call_id: question})
+
+    def spend(self, usage: Usage, *, model: str = "") -> None:
+        """Counts a model call against the run; raises LimitReached when its tokens are used up."""
+        run = self.run
+        run.usage = run.usage + usage
+        self.emit(UsageReported(usage=usage, model=model))
+        limit = run.limits.tokens
+        if limit is not None and run.usage.total_tokens > limit:
+            raise LimitReached(
+                f"this run used {run.usage.total_tokens} tokens and may use {limit}; raise `limits.tokens`",
+                limit="tokens",
+            )
+
+
+_current: ContextVar[RunContext | None] = ContextVar("stretto_run_context", default=None)
+
+
+def current_context() -> RunContext:
+    """The context of the run we are in, or a fresh one with defaults."""
+    return _current.get() or RunContext()
+
+
+def use_context(context: RunContext) -> None:
+    """Makes `context` the one that `current_context` returns in this task and those it starts."""
+    _current.set(context)

@@ -1,0 +1,54 @@
+"""Documents, their chunks, and what a search finds. Knows no store and no file format."""
+
+from typing import Any
+
+from stretto._internal.plain import Plain
+
+
+class Document(Plain, frozen=True):
+    """A source that can be cited. `id` names it for ever (a path relative to where it was added, or a URL)."""
+
+    id: str
+    text: str = ""
+    metadata: dict[str, Any] = {}
+    title: str = ""
+    media_type: str = "text/markdown"
+    version: str = ""
+    """sha256 of the content the text came from."""
+    source: str = ""
+    """Where it was read from: a path, URL, or empty for text passed in."""
+
+
+class Chunk(Plain, frozen=True):
+    """A passage of a document. `start` and `end` are offsets in code points of the document's text."""
+
+    id: str
+    document: str
+    """The document's id."""
+    text: str
+    start: int = 0
+    end: int = 0
+    page: int | None = None
+    """From 1, where the document has pages."""
+    headings: tuple[str, ...] = ()
+    """The path of headings above the passage, outermost first."""
+    metadata: dict[str, Any] = {}
+
+
+class Hit(Plain, frozen=True):
+    """One result of a search, best first. `score` is in 0..1; `scores` are its parts: `dense`, `keyword`."""
+
+    document: Document
+    chunk: Chunk
+    score: float
+    scores: dict[str, float] = {}
+
+    @property
+    def text(self) -> str:
+        """The passage."""
+        return self.chunk.text
+
+    @property
+    def page(self) -> int | None:
+        """The passage's page, from 1, where there is one."""
+        return self.chunk.page

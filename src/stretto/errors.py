@@ -1,0 +1,186 @@
+"""Every error Stretto raises, in one tree.
+
+StrettoError
+├── ConfigError            a file, setting or argument is wrong: `where` tells file, line and column
+├── MissingExtra           an optional package is not installed: the message is the command to type
+├── GraphError             a graph cannot be compiled: the message names the node and the fix
+├── ModelError             a model could not answer; `partial` is the text received so far
+│   ├── ModelNotFound      no such provider, model or local file
+│   ├── ModelUnavailable   refused, unreachable, 5xx, died in mid-stream (worth trying again)
+│   ├── RateLimited        429; `retry_after` seconds where the endpoint said so
+│   ├── ModelTimeout       no answer within the deadline
+│   ├── BadResponse        the answer is not what the protocol promises
+│   ├── BadRequest         the endpoint refuses the request itself: 400, 401, 403, 404, 422
+│   ├── ContextOverflow    the request does not fit the model's context
+│   └── OutputInvalid      the answer does not fit the requested schema
+├── MediaError             a picture, document or recording cannot be taken in
+│   ├── MediaNotFound      no such file, URL or reference
+│   ├── UnsupportedMedia   a kind that is not accepted, or content disguised as another kind
+│   ├── DamagedMedia       the content cannot be decoded
+│   ├── MediaTooLarge      bytes, pixels, frames or pages over the limit
+│   └── UnsafeAddress      a URL that leads to an address it must not reach
+├── KnowledgeError         a knowledge base cannot do what was asked
+│   ├── StoreBusy          another process owns the store
+│   └── EmbedderMismatch   the store was built with another embedder
+├── ToolError              a tool failed; its message is shown to the model
+│   ├── ToolNotFound       the model named a tool that is not there
+│   ├── InvalidArguments   the arguments do not fit the tool's schema
+│   └── ToolTimeout        the tool did not end in time
+├── ThreadError            a conversation cannot go on as asked
+├── LimitReached           steps, visits, tokens or time of a run are used up
+└── NodeTimeout            a node did not end in time
+
+`Pause` is not an error: it ends a node's run so that a person can answer. It is a BaseException, so that
+`except Exception` in a node or tool cannot swallow it.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+
+class StrettoError(Exception):
+    """The base of all our errors. `str(error)` is one sentence for people that says what to do."""
+
+
+class ConfigError(StrettoError):
+    """A file, setting or argument is wrong. `where` is `file:line:column` where it is known."""
+
+    def __init__(self, message: str, *, where: str = "") -> None:
+        super().__init__(f"{where}: {message}" if where else message)
+        self.where = where
+
+
+class MissingExtra(StrettoError):
+    """An optional package is not installed."""
+
+    def __init__(self, feature: str, extra: str) -> None:
+        super().__init__(f'{feature} needs an optional package. Type: pip install "stretto[{extra}]"')
+        self.extra = extra
+
+
+class GraphError(StrettoError):
+    """A graph cannot be compiled or taken up."""
+
+
+class ModelError(StrettoError):
+    """A model could not answer."""
+
+    def __init__(self, message: str, *, partial: str = "") -> None:
+        super().__init__(message)
+        self.partial = partial
+
+
+class ModelNotFound(ModelError):
+    """No such provider, model or local file."""
+
+
+class ModelUnavailable(ModelError):
+    """The endpoint refused, was unreachable, failed (5xx) or died in mid-stream."""
+
+
+class RateLimited(ModelError):
+    """The endpoint said 429. `retry_after` is in seconds, None where it did not say."""
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class ModelTimeout(ModelError):
+    """No answer, or no further content, within the deadline."""
+
+
+class BadResponse(ModelError):
+    """The answer is not what the protocol promises."""
+
+
+class BadRequest(ModelError):
+    """The endpoint refuses the request itself. `status` is the HTTP status."""
+
+    def __init__(self, message: str, *, status: int = 400) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class ContextOverflow(ModelError):
+    """The request does not fit the model's context."""
+
+
+class OutputInvalid(ModelError):
+    """The answer does not fit the requested schema; `partial` is the raw text."""
+
+
+class MediaError(StrettoError):
+    """A picture, document or recording cannot be taken in."""
+
+
+class MediaNotFound(MediaError):
+    """No such file, URL or reference."""
+
+
+class UnsupportedMedia(MediaError):
+    """A kind that is not accepted, or content disguised as another kind."""
+
+
+class DamagedMedia(MediaError):
+    """The content cannot be decoded."""
+
+
+class MediaTooLarge(MediaError):
+    """Bytes, pixels, frames or pages over the limit."""
+
+
+class UnsafeAddress(MediaError):
+    """A URL that leads to an address it must not reach."""
+
+
+class KnowledgeError(StrettoError):
+    """A knowledge base cannot do what was asked."""
+
+
+class StoreBusy(KnowledgeError):
+    """Another process owns the store."""
+
+
+class EmbedderMismatch(KnowledgeError):
+    """The store was built with another embedder."""
+
+
+class ToolError(StrettoError):
+    """A tool failed. Raise it in a tool to tell the model what went wrong."""
+
+
+class ToolNotFound(ToolError):
+    """The model named a tool that is not there."""
+
+
+class InvalidArguments(ToolError):
+    """The arguments do not fit the tool's schema."""
+
+
+class ToolTimeout(ToolError):
+    """The tool did not end in time."""
+
+
+class ThreadError(StrettoError):
+    """A conversation cannot go on as asked."""
+
+
+class LimitReached(StrettoError):
+    """Steps, visits, tokens or time of a run are used up. `limit` names which."""
+
+    def __init__(self, message: str, *, limit: str = "") -> None:
+        super().__init__(message)
+        self.limit = limit
+
+
+class NodeTimeout(StrettoError):
+    """A node did not end within its `timeout`."""
+
+
+class Pause(BaseException):
+    """A node waits for answers: `questions` maps a call id to what is asked. Only `graph/` catches it."""
+
+    def __init__(self, questions: Mapping[str, Any]) -> None:
+        super().__init__(f"waits for {len(questions)} answer(s)")
+        self.questions = dict(questions)

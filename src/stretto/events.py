@@ -1,0 +1,146 @@
+"""The events of a run: a closed union, numbered from 1 without gaps. Knows nothing of who sends or shows them.
+
+`emit` fills `run_id`, `number`, `node` and `at`; a sender gives only what the event says.
+"""
+
+from typing import Any, Literal
+
+import msgspec
+
+from stretto.documents import Hit
+from stretto.results import Citation, Missing
+from stretto.usage import Usage
+
+
+class _Event(msgspec.Struct, tag_field="type", kw_only=True):
+    run_id: str = ""
+    number: int = 0
+    node: str = ""
+    at: float = 0.0
+    """Seconds since the run began."""
+
+
+class RunStarted(_Event, tag="run.started"):
+    """The run begins."""
+
+    thread_id: str = ""
+    agent: str = ""
+
+
+class RunFinished(_Event, tag="run.finished"):
+    """The run ended: `done`, `interrupted` (it waits for answers) or `failed`."""
+
+    status: Literal["done", "interrupted", "failed"] = "done"
+    output: Any = None
+
+
+class NodeStarted(_Event, tag="node.started"):
+    """A node begins."""
+
+
+class NodeFinished(_Event, tag="node.finished"):
+    """A node ended: `ok`, `fallback` (it failed and another way was taken) or `failed`."""
+
+    status: Literal["ok", "fallback", "failed"] = "ok"
+    seconds: float = 0.0
+    missing: Missing | None = None
+    detail: dict[str, Any] = {}
+    """What the node wants shown, for instance the route it chose."""
+
+
+class TextDelta(_Event, tag="text.delta"):
+    """Text of the answer, in order. `chunks` counts the endpoint's deltas it holds."""
+
+    text: str = ""
+    chunks: int = 1
+
+
+class ReasoningDelta(_Event, tag="reasoning.delta"):
+    """What the model thinks aloud."""
+
+    text: str = ""
+
+
+class ToolStarted(_Event, tag="tool.started"):
+    """A tool call begins. `arguments` is JSON text."""
+
+    call_id: str = ""
+    name: str = ""
+    arguments: str = "{}"
+
+
+class ToolFinished(_Event, tag="tool.finished"):
+    """A tool call ended; `output` is what the model is told."""
+
+    call_id: str = ""
+    name: str = ""
+    arguments: str = "{}"
+    output: str = ""
+    is_error: bool = False
+    seconds: float = 0.0
+
+
+class Retrieved(_Event, tag="retrieval"):
+    """A search of the knowledge base, with what it found."""
+
+    query: str = ""
+    hits: tuple[Hit, ...] = ()
+
+
+class Cited(_Event, tag="citation"):
+    """A source that supports a part of the answer."""
+
+    citation: Citation
+
+
+class Retracted(_Event, tag="retract"):
+    """Take back the last `length` code points of the text shown so far."""
+
+    length: int = 0
+
+
+class Interrupted(_Event, tag="interrupt"):
+    """The run waits for answers, by call id."""
+
+    questions: dict[str, Any] = {}
+
+
+class Approved(_Event, tag="approval"):
+    """A person answered: the call may run, or not."""
+
+    call_id: str = ""
+    approved: bool = False
+
+
+class UsageReported(_Event, tag="usage"):
+    """What one model call consumed."""
+
+    usage: Usage
+    model: str = ""
+
+
+class ErrorRaised(_Event, tag="error"):
+    """Something failed. `kind` is the class of our error tree."""
+
+    kind: str = ""
+    message: str = ""
+
+
+Event = (
+    RunStarted
+    | RunFinished
+    | NodeStarted
+    | NodeFinished
+    | TextDelta
+    | ReasoningDelta
+    | ToolStarted
+    | ToolFinished
+    | Retrieved
+    | Cited
+    | Retracted
+    | Interrupted
+    | Approved
+    | UsageReported
+    | ErrorRaised
+)
+"""The closed union."""

@@ -1,0 +1,42 @@
+"""Settings that travel through calls: what a model is asked for, and how much a run may use. Reads no file."""
+
+from typing import Any, Literal
+
+from stretto._internal.plain import Plain
+
+
+class ModelSettings(Plain, frozen=True):
+    """How a model is asked. None leaves the choice to the endpoint."""
+
+    temperature: float | None = None
+    max_tokens: int | None = None
+    top_p: float | None = None
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+    tool_choice: Literal["auto", "none", "required"] | str | None = None
+    """`auto`: the model decides; `none`; `required`: some tool; else the name of one tool."""
+    timeout: float = 120.0
+    """Seconds for the whole call."""
+    extra: dict[str, Any] = {}
+    """Fields passed to the endpoint as they are."""
+
+    def merged(self, other: "ModelSettings | None") -> "ModelSettings":
+        """These settings, with those of `other` that are not the default put over them."""
+        if other is None:
+            return self
+        default = ModelSettings()
+        mine, theirs = self._asdict(), other._asdict()
+        return ModelSettings(
+            **{name: theirs[name] if theirs[name] != getattr(default, name) else mine[name] for name in mine}
+        )
+
+
+class Limits(Plain, frozen=True):
+    """How much one run may use; None is without a limit."""
+
+    steps: int = 50
+    """Supersteps of the graph."""
+    tokens: int | None = None
+    """Input plus output tokens of all model calls."""
+    seconds: float | None = None
+    """Wall time."""
