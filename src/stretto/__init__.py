@@ -1,8 +1,8 @@
-"""Stretto conducts language models, vision models, retrieval and trained predictors as nodes of a state graph.
+"""Stretto conducts language models, vision models, retrieval and trained predictors as nodes of a graph.
 
-These are the names most programs need; each is loaded when it is first used, so that importing one costs little.
-More of the same kind is in the rooms: `stretto.messages`, `stretto.errors`, `stretto.nodes`, `stretto.testing`.
-No module of ours imports from here.
+These are the names most programs need. Each is loaded when it is first used, so importing one costs little.
+More of the same kind is in the rooms: `stretto.messages`, `stretto.errors`, `stretto.nodes`,
+`stretto.testing`. No module of ours imports from here.
 """
 
 from importlib import import_module
