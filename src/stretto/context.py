@@ -65,7 +65,7 @@ class Run:
     media: MediaReader | None = None
     started: float = field(default_factory=time.perf_counter)
     number: int = 0
-    usage: Usage = Usage()
+    usage: Usage = field(default_factory=Usage)
     path: list[str] = field(default_factory=list[str])
     tools: list[ToolRun] = field(default_factory=list[ToolRun])
     citations: list[Citation] = field(default_factory=list[Citation])
@@ -84,6 +84,8 @@ class RunContext:
     """Stays the same when the node runs again after a pause or retry."""
     answers: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """Answers to this node's earlier questions, by call id."""
+    call_id: str = ""
+    """The tool call this context was made for; empty outside tools."""
 
     @property
     def run_id(self) -> str:
@@ -124,11 +126,15 @@ class RunContext:
             run.timings["first_text"] = event.at
         run.sink(event)
 
-    def interrupt(self, question: Any, *, call_id: str) -> Any:
-        """The answer to `question`, or, while there is none, a `Pause` that ends the node's run."""
-        if call_id in self.answers:
-            return self.answers[call_id]
-        raise Pause({call_id: question})
+    def interrupt(self, question: Any, *, call_id: str = "") -> Any:
+        """The answer to `question`, or, while there is none, a `Pause` that ends the node's run.
+
+        `call_id` names the question; inside a tool it is the tool call's id if none is given.
+        """
+        key = call_id or self.call_id or self.node
+        if key in self.answers:
+            return self.answers[key]
+        raise Pause({key: question})
 
     def spend(self, usage: Usage, *, model: str = "") -> None:
         """Counts a model call against the run; raises LimitReached when its tokens are used up."""

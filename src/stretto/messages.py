@@ -72,6 +72,14 @@ class ToolCall(Plain, frozen=True, tag_field="type", tag="tool_call"):
     extra: dict[str, Any] = {}
 
 
+class ToolSpec(Plain, frozen=True):
+    """A tool as a model sees it. `parameters` is a JSON Schema of type object."""
+
+    name: str
+    description: str
+    parameters: dict[str, Any]
+
+
 class Reasoning(Plain, frozen=True, tag_field="type", tag="reasoning"):
     """What the model thought aloud."""
 
@@ -120,7 +128,7 @@ def _parts(content: Any) -> tuple[Any, ...]:
 
 
 class Message(Plain, frozen=True):
-    """One message: a role and its parts. `Message("user", "hello")` and a list of texts and parts work too."""
+    """One message: a role and its parts. `Message("user", "hello")` and a list of texts and parts work."""
 
     role: Role
     parts: tuple[Part, ...] = ()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 import msgspec
 
 from stretto._internal.plain import Plain
-from stretto.messages import Message
+from stretto.messages import Message, ToolSpec
 from stretto.settings import ModelSettings
 from stretto.usage import Usage
 
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
-"""stop: the model ended; length: max_tokens or context; tool_calls: it waits for tools; content_filter: cut by the endpoint."""
+"""stop: the model ended; length: max_tokens or context; tool_calls: it waits for tools; content_filter: cut by
+the endpoint."""
 
 
 class Capabilities(Plain, frozen=True):
@@ -28,14 +29,6 @@ class Capabilities(Plain, frozen=True):
     context: int = 8192
     """Tokens that prompt and answer may have together."""
     local: bool = False
-
-
-class ToolSpec(Plain, frozen=True):
-    """A tool as a model sees it. `parameters` is a JSON Schema of type object."""
-
-    name: str
-    description: str
-    parameters: dict[str, Any]
 
 
 class OutputSchema(Plain, frozen=True):
