@@ -157,6 +157,11 @@ def current_context() -> RunContext:
     return _current.get() or RunContext()
 
 
-def use_context(context: RunContext) -> None:
+def running_context() -> RunContext | None:
+    """The context of the run we are in, or None outside of one."""
+    return _current.get()
+
+
+def use_context(context: RunContext | None) -> None:
     """Makes `context` the one that `current_context` returns in this task and those it starts."""
     _current.set(context)

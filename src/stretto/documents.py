@@ -52,3 +52,12 @@ class Hit(Plain, frozen=True):
     def page(self) -> int | None:
         """The passage's page, from 1, where there is one."""
         return self.chunk.page
+
+
+class Look(Plain, frozen=True):
+    """What was seen in a picture or page, as text. `how` tells what made it: a model's name, `ocr`, `labels`."""
+
+    reference: str
+    """The media part's source: `media:<sha256>` once taken in."""
+    text: str
+    how: str = ""
