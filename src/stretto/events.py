@@ -8,7 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from stretto.documents import Hit
-from stretto.results import Citation, Missing
+from stretto.results import Citation, Missing, Result
 from stretto.usage import Usage
 
 
@@ -31,7 +31,8 @@ class RunFinished(_Event, tag="run.finished"):
     """The run ended: `done`, `interrupted` (it waits for answers) or `failed`."""
 
     status: Literal["done", "interrupted", "failed"] = "done"
-    output: Any = None
+    result: Result | None = None
+    """None where the run failed."""
 
 
 class NodeStarted(_Event, tag="node.started"):

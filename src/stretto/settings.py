@@ -5,7 +5,7 @@ from typing import Any, Literal
 from stretto._internal.plain import Plain
 
 
-class ModelSettings(Plain, frozen=True):
+class ModelSettings(Plain, frozen=True, forbid_unknown_fields=True):
     """How a model is asked. None leaves the choice to the endpoint."""
 
     temperature: float | None = None
@@ -31,7 +31,7 @@ class ModelSettings(Plain, frozen=True):
         )
 
 
-class Limits(Plain, frozen=True):
+class Limits(Plain, frozen=True, forbid_unknown_fields=True):
     """How much one run may use; None is without a limit."""
 
     steps: int = 50

@@ -1,0 +1,122 @@
+"""Reads a YAML file into a typed struct; every error tells file, line and column. Knows no particular file."""
+
+import difflib
+import re
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+import yaml
+
+from stretto.errors import ConfigError
+
+MAX_BYTES = 1_000_000
+_PATH = re.compile(r" - at `(\$[^`]*)`$")
+_UNKNOWN = re.compile(r"unknown field `([^`]+)`")
+_MISSING = re.compile(r"missing required field `([^`]+)`")
+_STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]")
+
+T = TypeVar("T")
+
+
+def read_yaml(path: Path, kind: type[T]) -> T:
+    """The content of `path` as a `kind`. An empty file is an empty mapping; raises ConfigError."""
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"cannot be read: {error.strerror}", where=str(path)) from None
+    if len(raw) > MAX_BYTES:
+        raise ConfigError(f"is larger than {MAX_BYTES} bytes", where=str(path))
+    try:
+        text = raw.decode("utf-8-sig")
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        data: Any = yaml.safe_load(text)
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"is not UTF-8 (byte {error.start})", where=str(path)) from None
+    except yaml.MarkedYAMLError as error:
+        raise ConfigError(error.problem or "is not YAML", where=_place(path, error.problem_mark)) from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise ConfigError(f"is not YAML: {str(error).splitlines()[0]}", where=str(path)) from None
+    _refuse_duplicates(path, node)
+    try:
+        return msgspec.convert({} if data is None else data, kind)
+    except msgspec.ValidationError as error:
+        raise _explain(path, node, str(error), kind) from None
+
+
+def _place(path: Path, mark: Any) -> str:
+    return f"{path}:{mark.line + 1}:{mark.column + 1}" if mark is not None else str(path)
+
+
+def _refuse_duplicates(path: Path, node: Any) -> None:
+    if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            if key.value in seen:
+                raise ConfigError(f"`{key.value}` is given twice", where=_place(path, key.start_mark))
+            seen.add(key.value)
+            _refuse_duplicates(path, value)
+    elif isinstance(node, yaml.SequenceNode):
+        for value in node.value:
+            _refuse_duplicates(path, value)
+
+
+def _explain(path: Path, node: Any, message: str, kind: type[Any]) -> ConfigError:
+    found = _PATH.search(message)
+    where = found.group(1) if found else "$"
+    text = _PATH.sub("", message)
+    unknown = _UNKNOWN.search(text)
+    target = _follow(node, where)
+    if unknown and isinstance(target, yaml.MappingNode):
+        name = unknown.group(1)
+        target = next((key for key, _ in target.value if key.value == name), target)
+        allowed = _fields_at(kind, where)
+        close = difflib.get_close_matches(name, allowed, 1)
+        hint = f"; did you mean `{close[0]}`?" if close else ""
+        text = f"`{name}` is not known here{hint} Allowed: {', '.join(allowed)}"
+    elif missing := _MISSING.search(text):
+        text = f"`{missing.group(1)}` is required"
+    elif where != "$":
+        text = f"`{where.lstrip('$.')}`: {text[0].lower()}{text[1:]}"
+    return ConfigError(text, where=_place(path, target.start_mark if target is not None else None))
+
+
+def _follow(node: Any, where: str) -> Any:
+    for name, index in _STEP.findall(where):
+        if isinstance(node, yaml.MappingNode):
+            if index:  # msgspec writes [...] for any value of a mapping
+                return node
+            node = next((value for key, value in node.value if key.value == name), node)
+        elif isinstance(node, yaml.SequenceNode) and index.isdigit() and int(index) < len(node.value):
+            node = node.value[int(index)]
+        else:
+            return node
+    return node
+
+
+def _fields_at(kind: type[Any], where: str) -> list[str]:
+    info: Any = msgspec.inspect.type_info(kind)
+    for name, index in _STEP.findall(where):
+        info = _step(info, name, index)
+    info = _struct_in(info)
+    return [field.encode_name for field in info.fields] if info is not None else []
+
+
+def _step(info: Any, name: str, index: str) -> Any:
+    for option in getattr(info, "types", (info,)):
+        if isinstance(option, msgspec.inspect.StructType) and name:
+            for field in option.fields:
+                if field.encode_name == name:
+                    return field.type
+        if isinstance(option, msgspec.inspect.DictType):
+            return option.value_type
+        if index and isinstance(option, msgspec.inspect.ListType | msgspec.inspect.VarTupleType):
+            return option.item_type
+    return info
+
+
+def _struct_in(info: Any) -> Any:
+    for option in getattr(info, "types", (info,)):
+        if isinstance(option, msgspec.inspect.StructType):
+            return option
+    return None
