@@ -1,0 +1,13 @@
+"""State graphs in langgraph's words, compiled onto langgraph.
+
+state.py   what a conversation holds        graph.py    Graph: nodes, edges, routes
+checks.py  what is wrong before it runs     compile.py  the real CompiledStateGraph
+step.py    how one node runs                stream.py   how a turn runs
+draw.py    Mermaid and text                 langchain.py  messages of langchain-core
+"""
+
+from stretto.graph.graph import END, START, Graph
+from stretto.graph.retry import Retry
+from stretto.graph.state import Conversation, new_turn
+
+__all__ = ["END", "START", "Conversation", "Graph", "Retry", "new_turn"]

@@ -1,0 +1,126 @@
+"""How a turn runs: the context is set, the graph is run, errors are mapped, questions are found.
+
+Tokens go by `ctx.emit` and never through langgraph's streams. Knows no agent.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple
+
+from langgraph.errors import EmptyInputError, GraphRecursionError, InvalidUpdateError
+from langgraph.graph.state import CompiledStateGraph
+from langgraph.types import Command
+
+from stretto.context import Run, RunContext, running_context, use_context
+from stretto.errors import GraphError, LimitReached, ThreadError
+from stretto.graph.pause import questions_of, resume_map
+from stretto.messages import Message
+
+Compiled = CompiledStateGraph[Any, Any, Any, Any]
+Durability = Literal["sync", "async", "exit"]
+"""sync: a step is on disk before the next one; async: while the next one runs; exit: only at the end."""
+
+
+class Played(NamedTuple):
+    """The end of a turn."""
+
+    state: dict[str, Any]
+    questions: dict[str, Any]
+    """What waits for an answer, by call id; empty when the turn is done."""
+
+
+async def play(
+    compiled: Compiled,
+    turn_input: Mapping[str, Any] | None,
+    *,
+    run: Run,
+    thread_id: str = "",
+    durability: Durability = "sync",
+    max_steps: int | None = None,
+    resume: Mapping[str, Any] | None = None,
+) -> Played:
+    """Runs one turn of `compiled`.
+
+    Args:
+        compiled: What `Graph.compile` gave.
+        turn_input: The keys the turn begins with (`new_turn(question)`); None to go on with what was left undone.
+        run: What the nodes share; its `limits` hold for the turn.
+        thread_id: The conversation; `run.thread_id` where empty. Needed with a checkpointer.
+        durability: When a step is on disk. Nothing to a graph without a checkpointer.
+        max_steps: Supersteps the turn may take; the graph's own where None.
+        resume: Answers to waiting questions, by call id, instead of an input.
+
+    Raises:
+        LimitReached: Steps, visits, tokens or seconds are used up.
+        ThreadError: `resume` fits no waiting question, or the thread is missing.
+        GraphError: The graph does not hold to its state.
+    """
+    config = _config(compiled, thread_id or run.thread_id, max_steps)
+    before = running_context()
+    use_context(RunContext(run))
+    try:
+        scope = asyncio.timeout(run.limits.seconds)
+        try:
+            async with scope:
+                given: Any = turn_input
+                if resume is not None:
+                    given = await _resuming(compiled, config, resume, thread_id or run.thread_id)
+                kept: Any = {"durability": durability} if compiled.checkpointer else {}
+                state: Any = await compiled.ainvoke(given, config, **kept)
+        except TimeoutError:
+            if not scope.expired():
+                raise
+            raise LimitReached(
+                f"this run took longer than {run.limits.seconds:g} s; raise `limits.seconds`", limit="seconds"
+            ) from None
+    except GraphRecursionError:
+        limit = config.get("recursion_limit") or (compiled.config or {}).get("recursion_limit")
+        raise LimitReached(
+            f"this run took {limit} steps and was not at its end; raise `max_steps`, or give the loop a way out",
+            limit="steps",
+        ) from None
+    except (InvalidUpdateError, EmptyInputError) as error:
+        raise GraphError(str(error).split("\n")[0]) from None
+    finally:
+        use_context(before)
+    result: dict[str, Any] = dict(state or {})
+    return Played(result, questions_of(result.pop("__interrupt__", ())))
+
+
+async def thread_state(compiled: Compiled, thread_id: str) -> dict[str, Any]:
+    """The state a thread is in; empty for a thread that never was."""
+    snapshot = await compiled.aget_state(_config(compiled, thread_id, None))  # pyright: ignore[reportArgumentType]
+    return dict(snapshot.values or {})
+
+
+async def thread_messages(compiled: Compiled, thread_id: str) -> list[Message]:
+    """The messages of a thread, in order."""
+    return list((await thread_state(compiled, thread_id)).get("messages", ()))
+
+
+async def waiting_questions(compiled: Compiled, thread_id: str) -> dict[str, Any]:
+    """What a thread waits for, by call id; empty when it waits for nothing."""
+    snapshot = await compiled.aget_state(_config(compiled, thread_id, None))  # pyright: ignore[reportArgumentType]
+    return questions_of(snapshot.interrupts)
+
+
+def _config(compiled: Compiled, thread_id: str, max_steps: int | None) -> dict[str, Any]:
+    config: dict[str, Any] = {}
+    if compiled.checkpointer:
+        if not thread_id:
+            raise ThreadError("this graph keeps threads, and no thread was named; give a `thread_id`")
+        config["configurable"] = {"thread_id": thread_id}
+    if max_steps is not None:
+        config["recursion_limit"] = max_steps
+    return config
+
+
+async def _resuming(
+    compiled: Compiled, config: Any, answers: Mapping[str, Any], thread_id: str
+) -> Command[Any]:
+    if not compiled.checkpointer:
+        raise ThreadError(
+            "this graph keeps no threads, so there is nothing to resume; compile it with a checkpointer"
+        )
+    snapshot = await compiled.aget_state(config)
+    return Command(resume=resume_map(snapshot.interrupts, answers, thread_id))
