@@ -1,0 +1,166 @@
+"""Puts the lines found in a picture into the order in which people read them. Pure geometry, no pictures.
+
+Columns of prose are read one after the other; tables, receipts and forms are read row by row. A gutter parts
+columns only if lines fill the space on both sides of it: a column of prices does not. Lines that cross a
+gutter (titles) part the page into bands.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from statistics import median
+
+Point = tuple[float, float]
+Corners = Sequence[Point]
+"""Top left, top right, bottom right, bottom left, as the text runs."""
+Box = tuple[float, float, float, float]
+"""x0, y0, x1, y1."""
+
+COLUMN_LINES = 3
+"""A column has at least so many lines."""
+WIDE = 6.0
+"""Width over height from which a line can be prose."""
+CROSSING = 0.35
+"""At most this share of the lines may cross a gutter."""
+
+
+def tilt(shapes: Sequence[Corners]) -> float:
+    """The angle in radians that the lines have in common, clockwise; 0 where they are few or short."""
+    angles = [
+        math.atan2(right[1] - left[1], right[0] - left[0])
+        for left, right, _, low in shapes
+        if math.dist(left, right) > 3 * math.dist(left, low)
+    ]
+    return median(angles) if len(angles) >= COLUMN_LINES else 0.0
+
+
+def bounds(shape: Corners, turn: float = 0.0) -> Box:
+    """The upright box around four corners, after turning them back by `turn` radians."""
+    cos, sin = math.cos(turn), math.sin(turn)
+    xs = [x * cos + y * sin for x, y in shape]
+    ys = [y * cos - x * sin for x, y in shape]
+    return min(xs), min(ys), max(xs), max(ys)
+
+
+def arrange(shapes: Sequence[Corners]) -> list[list[list[int]]]:
+    """Blocks of rows of indices into `shapes`: blocks as read, rows downwards, each left to right."""
+    turn = tilt(shapes)
+    upright = [_flat(shape, turn) for shape in shapes]
+    found = _blocks(list(range(len(shapes))), upright)
+    return [part for block in found for part in _paragraphs(block, upright)]
+
+
+def _flat(shape: Corners, turn: float) -> Box:
+    """The line's box with the height of its text: a line tilted by itself is not taken for a tall one."""
+    x0, y0, x1, y1 = bounds(shape, turn)
+    height = math.dist(shape[0], shape[3])
+    middle = (y0 + y1) / 2
+    return (
+        (x0, middle - height / 2, x1, middle + height / 2) if height < y1 - y0 < x1 - x0 else (x0, y0, x1, y1)
+    )
+
+
+def _blocks(lines: list[int], boxes: Sequence[Box]) -> list[list[list[int]]]:
+    gutter = _gutter(lines, boxes)
+    if gutter is None:
+        return [_rows(lines, boxes)] if lines else []
+    left, right, crossing = gutter
+    found: list[list[list[int]]] = []
+    bands = [*sorted(_middle(boxes[line]) for line in crossing), math.inf]
+    above = -math.inf
+    for below in bands:
+        inside = _between(above, below, boxes)
+        for side in (left, right):
+            found.extend(_blocks([line for line in side if inside(line)], boxes))
+        found.extend([[line]] for line in crossing if _middle(boxes[line]) == below)
+        above = below
+    return _joined(found, crossing)
+
+
+def _between(above: float, below: float, boxes: Sequence[Box]) -> Callable[[int], bool]:
+    return lambda line: above <= _middle(boxes[line]) < below
+
+
+def _joined(blocks: list[list[list[int]]], crossing: list[int]) -> list[list[list[int]]]:
+    """Lines across the page that follow each other are one block."""
+    found: list[list[list[int]]] = []
+    for block in blocks:
+        if found and block[0][0] in crossing and found[-1][-1][0] in crossing:
+            found[-1].extend(block)
+        else:
+            found.append(block)
+    return found
+
+
+def _gutter(lines: list[int], boxes: Sequence[Box]) -> tuple[list[int], list[int], list[int]] | None:
+    """The lines left of, right of and across the best gutter, or None."""
+    if len(lines) < 2 * COLUMN_LINES:
+        return None
+    slack = median(_height(boxes[line]) for line in lines) / 2
+    best: tuple[list[int], list[int], list[int]] | None = None
+    for x in sorted({boxes[line][0] for line in lines}):
+        left = [line for line in lines if boxes[line][2] <= x + slack]
+        right = [line for line in lines if boxes[line][0] >= x - slack and line not in left]
+        crossing = [line for line in lines if line not in left and line not in right]
+        if len(crossing) > CROSSING * len(lines) or (best and len(crossing) >= len(best[2])):
+            continue
+        if _is_column(left, boxes) and _is_column(right, boxes) and _side_by_side(left, right, boxes):
+            best = left, right, crossing
+    return best
+
+
+def _is_column(lines: list[int], boxes: Sequence[Box]) -> bool:
+    """Whether these are lines of prose that fill their space."""
+    if len(lines) < COLUMN_LINES:
+        return False
+    widths = [_width(boxes[line]) for line in lines]
+    wide = sum(_width(boxes[line]) >= WIDE * _height(boxes[line]) for line in lines)
+    return wide >= 0.6 * len(lines) and median(widths) >= 0.7 * max(widths)
+
+
+def _side_by_side(left: list[int], right: list[int], boxes: Sequence[Box]) -> bool:
+    spans = [(min(boxes[n][1] for n in side), max(boxes[n][3] for n in side)) for side in (left, right)]
+    shared = min(spans[0][1], spans[1][1]) - max(spans[0][0], spans[1][0])
+    return shared >= 0.5 * min(low - high for high, low in spans)
+
+
+def _rows(lines: list[int], boxes: Sequence[Box]) -> list[list[int]]:
+    """Lines whose middles lie within half a line of each other are one row."""
+    rows: list[list[int]] = []
+    for line in sorted(lines, key=lambda n: _middle(boxes[n])):
+        if rows:
+            last = boxes[rows[-1][-1]]
+            near = abs(_middle(boxes[line]) - _middle(last)) < 0.5 * min(_height(boxes[line]), _height(last))
+            if near and all(_apart(boxes[line], boxes[other]) for other in rows[-1]):
+                rows[-1].append(line)
+                continue
+        rows.append([line])
+    return [sorted(row, key=lambda n: boxes[n][0]) for row in rows]
+
+
+def _paragraphs(rows: list[list[int]], boxes: Sequence[Box]) -> list[list[list[int]]]:
+    """The rows of a block, parted where more than a line is left empty."""
+    found: list[list[list[int]]] = []
+    low = -math.inf
+    height = median(_height(boxes[line]) for row in rows for line in row)
+    for row in rows:
+        if min(boxes[line][1] for line in row) - low > 1.2 * height:
+            found.append([])
+        found[-1].append(row)
+        low = max(boxes[line][3] for line in row)
+    return found
+
+
+def _apart(one: Box, other: Box) -> bool:
+    return min(one[2], other[2]) - max(one[0], other[0]) < 0.5 * min(_width(one), _width(other))
+
+
+def _width(box: Box) -> float:
+    return box[2] - box[0]
+
+
+def _height(box: Box) -> float:
+    return box[3] - box[1]
+
+
+def _middle(box: Box) -> float:
+    return (box[1] + box[3]) / 2
