@@ -1,0 +1,47 @@
+"""The help desk's turn: choose a way, look, search or act, answer; and where to go when one is down."""
+
+from stretto import END, START, Graph
+from stretto.agent import AgentSpec
+from stretto.graph import Conversation
+from stretto.nodes import llm, load_routes, nearest, retrieve, route, rules, say, vision
+from stretto.nodes.node import pictures_of
+
+
+def build(spec: AgentSpec) -> Graph:
+    """The graph of one turn. A picture is always looked at; else the nearest route decides."""
+    routes = load_routes(spec.folder / spec.options["routes"])
+    chat, embed = spec.models.chat, spec.models.embed
+    choose = route(
+        rules({"picture": lambda state: bool(pictures_of(state))}),
+        nearest(routes, embed, threshold=spec.options["closeness"], none="out_of_scope"),
+        otherwise="knowledge",
+    )
+    words = llm(chat, prompt=spec.prompt("support_desk/small_talk"))
+    answer = llm(
+        chat,
+        prompt=spec.prompt("support_desk/desk"),
+        ask=spec.prompt("support_desk/answer"),
+        cite=embed,
+    )
+    act = llm(chat, prompt=spec.prompt("support_desk/act"), tools=spec.tools, max_rounds=2)
+    graph = Graph(Conversation, max_steps=spec.limits.steps)
+    graph.add_node("choose", choose, fallback="search", timeout=20)
+    graph.add_node("look", vision(spec.models.vision), fallback="search", timeout=60)
+    graph.add_node("search", retrieve(spec.knowledge, top_k=6), fallback="answer", timeout=20)
+    graph.add_node("answer", answer, fallback="sorry", timeout=120)
+    graph.add_node("act", act, fallback="sorry", timeout=120)
+    graph.add_node("greet", words, fallback="sorry", timeout=60)
+    graph.add_node("decline", say(spec.prompt("support_desk/out_of_scope")))
+    graph.add_node("sorry", say(spec.prompt("support_desk/sorry")))
+    graph.add_edge(START, "choose")
+    ways = {"picture": "look", "knowledge": "search", "tool": "act", "small_talk": "greet"}
+    graph.add_route("choose", chosen, {**ways, "out_of_scope": "decline"})
+    graph.add_edge("look", "search").add_edge("search", "answer")
+    for last in ("answer", "act", "greet", "decline", "sorry"):
+        graph.add_edge(last, END)
+    return graph
+
+
+async def chosen(state: Conversation) -> str:
+    """The route that `choose` wrote."""
+    return state["route"]

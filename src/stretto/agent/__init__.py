@@ -1,0 +1,23 @@
+"""An agent: a compiled graph with its models, tools, knowledge and threads.
+
+agent.py     Agent: run, run_sync, stream        presets.py   the graph when there is no graph.py
+folder.py    an agent's folder, read             project.py   stretto.yaml, and which setting wins
+spec.py      what a graph is built from          opened.py    what an agent holds open
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from stretto.agent.agent import Agent
+    from stretto.agent.spec import AgentSpec
+
+__all__ = ["Agent", "AgentSpec"]
+
+_HOME = {"Agent": "stretto.agent.agent", "AgentSpec": "stretto.agent.spec"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)

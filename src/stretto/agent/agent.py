@@ -1,0 +1,287 @@
+"""`Agent`: a compiled graph with its models, tools, knowledge and threads. Run it, stream it, mount it.
+
+Knows no HTTP and no terminal; what happens in a run leaves it as events.
+"""
+
+import asyncio
+import time
+import uuid
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any, Self
+
+from stretto._internal.bridge import run_sync
+from stretto.agent.folder import build_graph, read_folder
+from stretto.agent.opened import Opened, Threads
+from stretto.agent.presets import answering
+from stretto.agent.spec import AgentSpec
+from stretto.context import Run, RunContext
+from stretto.errors import ConfigError, StrettoError
+from stretto.events import ErrorRaised, Event, Interrupted, RunFinished, RunStarted
+from stretto.graph import Graph, new_turn
+from stretto.graph.stream import play
+from stretto.knowledge import KnowledgeBase
+from stretto.media.store import MediaStore
+from stretto.messages import Message, Part, as_message
+from stretto.models import Model
+from stretto.models.protocol import ChatModel
+from stretto.prompts import Prompt
+from stretto.results import Result
+from stretto.settings import Limits
+from stretto.tools import Tool, tool
+
+Question = str | Part | Message | Iterable[str | Part]
+Progress = Callable[[int, int, str], None]
+"""Takes (done, total, what) while knowledge is read."""
+
+
+class Agent:
+    """An assistant: answers questions in threads, with tools, knowledge and pictures.
+
+    Args:
+        graph: A graph of your own; without one the preset answers with `tools` and `knowledge`.
+        model: `"provider:model"` or a ChatModel. Not with `graph`.
+        tools: Functions with `@tool`, or plain typed functions.
+        knowledge: A knowledge base, or the name or path of one.
+        instructions: What the model is told before everything else.
+        name: For events and logs.
+        limits: What one run may use.
+        threads: Where conversations are kept: a path (sqlite), `"memory"`, or None for nowhere.
+        media: Where pictures and documents are kept; by default `.stretto/media` of the project.
+    """
+
+    def __init__(
+        self,
+        graph: Graph | None = None,
+        *,
+        model: str | ChatModel | None = None,
+        tools: Sequence[Tool | Callable[..., Any]] = (),
+        knowledge: KnowledgeBase | str | Path | None = None,
+        instructions: Prompt | str = "",
+        name: str = "agent",
+        limits: Limits | None = None,
+        threads: Threads = "memory",
+        media: MediaStore | Path | None = None,
+    ) -> None:
+        self.name = name
+        self.limits = limits or Limits()
+        self.knowledge = KnowledgeBase(knowledge) if isinstance(knowledge, str | Path) else knowledge
+        self.spec: AgentSpec | None = None
+        """The folder's spec, for an agent from a folder."""
+        self.documents: Path | None = None
+        """The folder whose documents are the knowledge, if any."""
+        self._model: ChatModel | None = None
+        if graph is None:
+            if model is None:
+                raise ConfigError(
+                    'an Agent needs a model, for instance Agent(model="local:qwen2.5-coder-0.5b")'
+                )
+            self._model = Model(model) if isinstance(model, str) else model
+            graph = answering(
+                self._model,
+                tools=[item if isinstance(item, Tool) else tool(item) for item in tools],
+                knowledge=self.knowledge,
+                prompt=instructions,
+                limits=self.limits,
+            )
+        elif model is not None or tools or instructions:
+            raise ConfigError(
+                "an Agent takes either `graph` or `model`, `tools` and `instructions`, not both"
+            )
+        self.graph = graph
+        self._opened = Opened(graph, threads=threads, media=media)
+        self._prepared = False
+
+    @classmethod
+    def from_folder(
+        cls, path: Path | str, *, model: str | None = None, threads: Threads | None = None
+    ) -> Self:
+        """The agent in the folder `path` (or of that name in the project); raises ConfigError with the place.
+
+        Args:
+            path: `agents/NAME`, or `NAME` from inside the project.
+            model: Answers instead of the configured chat model.
+            threads: Where conversations are kept; by default `threads.sqlite` in the project's storage.
+        """
+        spec, documents = read_folder(path, model=model)
+        agent = cls(
+            build_graph(spec),
+            knowledge=spec.knowledge,
+            name=spec.name,
+            limits=spec.limits,
+            threads=spec.project.storage / "threads.sqlite" if threads is None else threads,
+            media=spec.project.storage / "media",
+        )
+        agent.spec, agent.documents = spec, documents
+        return agent
+
+    async def open(self, *, progress: Progress | None = None) -> Self:
+        """Reads new and changed documents of the agent's folder. `run` does it by itself the first time."""
+        if not self._prepared:
+            if self.documents is not None and self.knowledge is not None:
+                await self.knowledge.add(self.documents, progress=progress)
+            self._prepared = True
+        return self
+
+    async def run(
+        self,
+        question: Question | None = None,
+        *,
+        thread_id: str | None = None,
+        answers: Mapping[str, Any] | None = None,
+        deps: Any = None,
+        limits: Limits | None = None,
+        tenant: str = "default",
+    ) -> Result:
+        """One turn, to its end.
+
+        Args:
+            question: Text, a part, a message, or a list of texts and parts.
+            thread_id: Which conversation goes on; None begins one.
+            answers: Answers to the thread's open questions by call id, instead of a question.
+            deps: For tools and nodes, as `ctx.deps`.
+            limits: Instead of the agent's.
+            tenant: On whose behalf.
+
+        Raises:
+            StrettoError: The turn could not be ended; see `stretto.errors`.
+        """
+        run = self._new_run(thread_id, deps, limits, tenant)
+        return await self._turn(run, question, answers, kept=thread_id is not None)
+
+    def run_sync(self, question: Question | None = None, **options: Any) -> Result:
+        """`run` for code without an event loop, and for notebooks. Takes what `run` takes."""
+        return run_sync(self.run(question, **options))
+
+    async def stream(
+        self,
+        question: Question | None = None,
+        *,
+        thread_id: str | None = None,
+        answers: Mapping[str, Any] | None = None,
+        deps: Any = None,
+        limits: Limits | None = None,
+        tenant: str = "default",
+    ) -> AsyncIterator[Event]:
+        """One turn as numbered events, `RunFinished` last. Takes what `run` takes; closing it cancels."""
+        events: deque[Event] = deque()
+        ready = asyncio.Event()
+        run = self._new_run(thread_id, deps, limits, tenant)
+
+        def sink(event: Event) -> None:
+            events.append(event)
+            ready.set()
+
+        run.sink = sink
+        turn = asyncio.create_task(self._turn(run, question, answers, kept=thread_id is not None))
+        turn.add_done_callback(lambda _: ready.set())
+        try:
+            while not turn.done() or events:
+                while events:
+                    yield events.popleft()
+                if not turn.done():
+                    ready.clear()
+                    await ready.wait()
+            turn.result()
+        finally:
+            if not turn.done():
+                turn.cancel()
+                with suppress(asyncio.CancelledError, StrettoError):
+                    await turn
+
+    async def messages(self, thread_id: str) -> list[Message]:
+        """The conversation so far."""
+        return await self._opened.messages(thread_id)
+
+    async def __call__(self, question: Question, **options: Any) -> Result:
+        """`run`: an agent is a task for an evaluation."""
+        return await self.run(question, **options)
+
+    async def __aenter__(self) -> Self:
+        """`open`."""
+        return await self.open()
+
+    async def __aexit__(self, *exc: object) -> None:
+        """`close`."""
+        await self.close()
+
+    @asynccontextmanager
+    async def lifespan(self, app: object) -> AsyncIterator[None]:
+        """For `FastAPI(lifespan=agent.lifespan)`."""
+        async with self:
+            yield
+
+    async def close(self) -> None:
+        """Closes models, knowledge and threads. May be called twice."""
+        await self._opened.close()
+        if self.knowledge is not None:
+            await self.knowledge.close()
+        if self.spec is not None:
+            await self.spec.models.close()
+        if self._model is not None:
+            await self._model.close()
+        self._prepared = False
+
+    def _new_run(self, thread_id: str | None, deps: Any, limits: Limits | None, tenant: str) -> Run:
+        return Run(
+            thread_id=thread_id or uuid.uuid4().hex, deps=deps, limits=limits or self.limits, tenant=tenant
+        )
+
+    async def _turn(
+        self, run: Run, question: Question | None, answers: Mapping[str, Any] | None, *, kept: bool
+    ) -> Result:
+        ctx = RunContext(run)
+        ctx.emit(RunStarted(thread_id=run.thread_id, agent=self.name))
+        try:
+            result = await self._play(run, question, answers, kept=kept)
+        except Exception as error:
+            if not getattr(error, "_stretto_reported", False):  # the graph tells of what fails in a node
+                ctx.emit(ErrorRaised(kind=type(error).__name__, message=str(error)))
+            ctx.emit(RunFinished(status="failed"))
+            raise
+        if result.interrupts:
+            ctx.emit(Interrupted(questions=result.interrupts))
+        ctx.emit(RunFinished(status=result.status, result=result))
+        return result
+
+    async def _play(
+        self, run: Run, question: Question | None, answers: Mapping[str, Any] | None, *, kept: bool
+    ) -> Result:
+        await self.open()
+        compiled = await self._opened.compiled(kept=kept)
+        turn_input = None
+        if answers is None:
+            if question is None:
+                raise ConfigError("run() needs a question, or answers to a paused thread's questions")
+            message = await self._opened.take_in(as_message(question), run)
+            turn_input = new_turn(message)
+        self._opened.serve_media(run)
+        final, questions = await play(compiled, turn_input, run=run, resume=answers)
+        run.timings["total"] = time.perf_counter() - run.started
+        return _result(run, final, questions)
+
+
+def _result(run: Run, final: Mapping[str, Any], questions: Mapping[str, Any]) -> Result:
+    return Result(
+        output=final.get("output"),
+        run_id=run.id,
+        thread_id=run.thread_id,
+        status="interrupted" if questions else "done",
+        citations=tuple(final.get("citations") or ()),
+        path=tuple(run.path),
+        tools=tuple(run.tools),
+        usage=run.usage,
+        timings=dict(run.timings),
+        missing=tuple(run.missing),
+        interrupts=dict(questions),
+        messages=_added(final.get("messages") or ()),
+        state={key: value for key, value in final.items() if key not in ("messages", "output", "citations")},
+    )
+
+
+def _added(messages: Sequence[Message]) -> tuple[Message, ...]:
+    """The messages after the last question."""
+    last = max((index for index, message in enumerate(messages) if message.role == "user"), default=-1)
+    return tuple(messages[last + 1 :])

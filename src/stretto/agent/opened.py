@@ -1,0 +1,85 @@
+"""What an agent holds open: the compiled graph and its thread store (one an event loop), and the media."""
+
+import asyncio
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+from weakref import WeakKeyDictionary
+
+from stretto.agent.project import find_project
+from stretto.context import Run
+from stretto.graph import Graph
+from stretto.media.intake import take_in
+from stretto.media.store import DirectoryStore, MediaStore
+from stretto.messages import Message
+from stretto.threads.stores import open_threads
+
+if TYPE_CHECKING:
+    from langgraph.graph.state import CompiledStateGraph
+
+Threads = Path | Literal["memory"] | str | None
+"""A path (sqlite), `"memory"`, or None for nowhere."""
+
+
+class Opened:
+    """Opens lazily, closes once."""
+
+    def __init__(self, graph: Graph, *, threads: Threads, media: MediaStore | Path | None) -> None:
+        self._graph, self._threads = graph, threads
+        self._media = DirectoryStore(media) if isinstance(media, Path) else media
+        self._bare: CompiledStateGraph[Any, Any, Any, Any] | None = None
+        self._kept: WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[AsyncExitStack, Any]] = (
+            WeakKeyDictionary()
+        )
+        self._opening = asyncio.Lock()
+
+    async def compiled(self, *, kept: bool) -> Any:
+        """The graph to run: with its thread store, or bare where a memory store has nothing to remember."""
+        if self._threads is None or (self._threads == "memory" and not kept):
+            if self._bare is None:
+                self._bare = self._graph.compile()
+            return self._bare
+        loop = asyncio.get_running_loop()
+        async with self._opening:
+            if loop not in self._kept:
+                stack = AsyncExitStack()
+                saver = await stack.enter_async_context(open_threads(self._threads, self._graph.state))
+                self._kept[loop] = stack, self._graph.compile(checkpointer=saver)
+        return self._kept[loop][1]
+
+    async def messages(self, thread_id: str) -> list[Message]:
+        """The conversation of a thread."""
+        compiled = await self.compiled(kept=True)
+        snapshot = await compiled.aget_state({"configurable": {"thread_id": thread_id}})
+        return list(snapshot.values.get("messages", ()))
+
+    async def take_in(self, message: Message, run: Run) -> Message:
+        """The message with its pictures and documents checked, stored, and replaced by references."""
+        if not message.media:
+            return message
+        return await take_in(message, self._store())
+
+    def serve_media(self, run: Run) -> None:
+        """Lets the run read media references."""
+        run.media = _LazyReader(self._store)
+
+    def _store(self) -> MediaStore:
+        if self._media is None:
+            self._media = DirectoryStore(find_project().storage / "media")
+        return self._media
+
+    async def close(self) -> None:
+        """Closes the thread store of this loop."""
+        opened = self._kept.pop(asyncio.get_running_loop(), None)
+        if opened is not None:
+            await opened[0].aclose()
+
+
+class _LazyReader:
+    """A media reader that opens its store at the first reference."""
+
+    def __init__(self, store: Any) -> None:
+        self._store = store
+
+    async def read(self, reference: str) -> bytes:
+        return await self._store().read(reference)

@@ -1,0 +1,56 @@
+"""The graph of an agent that brings none: look at pictures, search the knowledge, answer with tools."""
+
+from collections.abc import Sequence
+
+from stretto.graph import END, START, Conversation, Graph
+from stretto.knowledge import KnowledgeBase
+from stretto.models.protocol import ChatModel, Embedder
+from stretto.nodes import llm, retrieve, vision
+from stretto.nodes.node import State, pictures_of
+from stretto.prompts import Prompt
+from stretto.settings import Limits
+from stretto.tools import Tool
+
+WITH_KNOWLEDGE = """Answer the question from the passages below. Use only what they say,
+in one to three sentences. If they do not hold the answer, say that you do not know.
+
+{{passages}}
+
+{{looks}}
+
+Question: {{question}}"""
+WITH_PICTURE = "{{looks}}\n\nQuestion: {{question}}"
+
+
+async def has_picture(state: State) -> bool:
+    """Whether the latest user message carries a picture."""
+    return bool(pictures_of(state))
+
+
+def answering(
+    model: ChatModel,
+    *,
+    tools: Sequence[Tool] = (),
+    knowledge: KnowledgeBase | None = None,
+    prompt: Prompt | str = "",
+    seeing: ChatModel | None = None,
+    cite: Embedder | bool = True,
+    limits: Limits | None = None,
+) -> Graph:
+    """The preset graph: `look` only for what the model cannot see itself, `search` only with knowledge."""
+    graph = Graph(Conversation, max_steps=(limits or Limits()).steps)
+    sees = model.capabilities.vision and seeing in (None, model)
+    template = WITH_KNOWLEDGE if knowledge is not None else WITH_PICTURE if not sees else None
+    ask = Prompt("preset", template) if template else None
+    graph.add_node(
+        "answer", llm(model, prompt=prompt, ask=ask, tools=tools, cite=cite if knowledge else False)
+    )
+    graph.add_edge("answer", END)
+    first = "answer"
+    if knowledge is not None:
+        graph.add_node("search", retrieve(knowledge), fallback="answer").add_edge("search", "answer")
+        first = "search"
+    if sees:
+        return graph.add_edge(START, first)
+    graph.add_node("look", vision(seeing), fallback=first).add_edge("look", first)
+    return graph.add_route(START, has_picture, {True: "look", False: first})

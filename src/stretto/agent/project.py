@@ -1,0 +1,140 @@
+"""The project: `stretto.yaml`, where things are kept, and which setting wins. Opens no model and no store.
+
+Precedence, strongest first: the call, the command line, the environment (`STRETTO_MODEL`, `STRETTO_BASE_URL`,
+`STRETTO_API_KEY`, `STRETTO_VISION`, `STRETTO_EMBEDDER`), `agent.yaml`, `stretto.yaml`.
+"""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from stretto._internal.yaml_files import read_yaml
+from stretto.errors import ConfigError
+from stretto.settings import Limits, ModelSettings
+
+PROJECT_FILE = "stretto.yaml"
+DEFAULT_CHAT = "local:qwen2.5-coder-0.5b"
+DEFAULT_EMBEDDER = "local:minilm"
+
+
+class ModelFile(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """A model with its endpoint. A plain string is short for `model` alone."""
+
+    model: str
+    """`provider:model`."""
+    base_url: str | None = None
+    """The endpoint, for instance http://localhost:8000/v1."""
+    api_key_env: str | None = None
+    """The name of the environment variable that holds the key; never the key itself."""
+    headers: dict[str, str] = {}
+    settings: ModelSettings = ModelSettings()
+    options: dict[str, Any] = {}
+    """What the provider takes besides: `threads` or `n_ctx` of a local model, for instance."""
+
+
+class ModelsFile(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """Which model plays which part."""
+
+    chat: str | ModelFile | None = None
+    vision: str | ModelFile | None = None
+    """Looks at pictures. Without one, text and labels are read from them locally."""
+    embed: str | None = None
+
+
+class ProjectFile(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """`stretto.yaml`: the root of a project."""
+
+    agent: str | None = None
+    """The agent that `stretto chat` and `stretto run` use when none is named."""
+    models: ModelsFile = msgspec.field(default_factory=ModelsFile)
+    storage: str = ".stretto"
+    """Where threads, media and knowledge are kept, relative to this file."""
+
+
+class AgentFile(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """`agent.yaml`: one agent."""
+
+    description: str = ""
+    model: str | ModelFile | None = None
+    """Short for `models.chat`."""
+    models: ModelsFile = msgspec.field(default_factory=ModelsFile)
+    instructions: str = ""
+    prompt: str | None = None
+    """A prompt file under `prompts/`, without its ending. Wins over `instructions`."""
+    tools: list[str] = []
+    """Names of files under `tools/` (all their tools), or of single tools as `file:tool`."""
+    knowledge: str | None = None
+    """A folder of documents, relative to the agent's folder, or the name of a knowledge base."""
+    limits: Limits = Limits()
+    options: dict[str, Any] = {}
+    """Whatever the agent's own graph.py reads."""
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project's root and what its file says."""
+
+    root: Path
+    file: ProjectFile = field(default_factory=ProjectFile)
+
+    @property
+    def storage(self) -> Path:
+        """Where threads, media and knowledge are kept."""
+        return self.root / self.file.storage
+
+    def knowledge_path(self, name: str) -> Path:
+        """Where the knowledge base `name` is kept."""
+        return self.storage / "knowledge" / name
+
+    def agent_folder(self, name: str | None = None) -> Path:
+        """The folder of the agent `name` (a name or a path), or of the default agent; raises ConfigError."""
+        wanted = name or self.file.agent
+        if wanted is None:
+            raise ConfigError(
+                f"no agent named, and `agent:` is not set in {PROJECT_FILE}",
+                where=str(self.root / PROJECT_FILE),
+            )
+        for folder in (Path(wanted), self.root / wanted, self.root / "agents" / wanted):
+            if (folder / "agent.yaml").is_file():
+                return folder.resolve()
+        raise ConfigError(f"there is no agent `{wanted}`. {_known_agents(self.root)}")
+
+
+def _known_agents(root: Path) -> str:
+    names = sorted(file.parent.name for file in (root / "agents").glob("*/agent.yaml"))
+    return f"Known: {', '.join(names)}" if names else f"Make one: {root / 'agents' / 'NAME' / 'agent.yaml'}"
+
+
+def find_project(start: Path | str | None = None) -> Project:
+    """The project around `start` (default: here): the nearest ancestor with `stretto.yaml`, else `start`."""
+    here = Path(start or Path.cwd()).resolve()
+    for folder in (here, *here.parents):
+        file = folder / PROJECT_FILE
+        if file.is_file():
+            return Project(folder, read_yaml(file, ProjectFile))
+    return Project(here if here.is_dir() else here.parent)
+
+
+def choose_model(*candidates: str | ModelFile | None) -> ModelFile | None:
+    """The first that is given, as a ModelFile."""
+    for candidate in candidates:
+        if candidate is not None:
+            return ModelFile(model=candidate) if isinstance(candidate, str) else candidate
+    return None
+
+
+def chat_model(call: str | None, agent: AgentFile, project: ProjectFile) -> ModelFile:
+    """Which chat model plays: the call's, the environment's, the agent's or the project's."""
+    from_env = os.environ.get("STRETTO_MODEL")
+    if from_env is None and call is None and os.environ.get("STRETTO_BASE_URL"):
+        raise ConfigError(
+            "STRETTO_BASE_URL is set but no model is named. Set STRETTO_MODEL too, for instance openai:NAME"
+        )
+    outside = call or from_env
+    if outside:
+        key = "STRETTO_API_KEY" if "STRETTO_API_KEY" in os.environ else None
+        return ModelFile(model=outside, base_url=os.environ.get("STRETTO_BASE_URL"), api_key_env=key)
+    return choose_model(agent.model, agent.models.chat, project.models.chat) or ModelFile(model=DEFAULT_CHAT)

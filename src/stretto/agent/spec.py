@@ -1,0 +1,104 @@
+"""What a graph is built from: an agent's models, tools, knowledge and prompts, made when first asked for."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from stretto.agent.project import DEFAULT_EMBEDDER, AgentFile, ModelFile, Project, chat_model, choose_model
+from stretto.errors import ConfigError
+from stretto.knowledge import KnowledgeBase
+from stretto.models import Model, embedder
+from stretto.models.protocol import ChatModel, Embedder
+from stretto.prompts import Prompt, load
+from stretto.settings import Limits
+from stretto.tools import Tool
+
+
+def open_model(file: ModelFile) -> ChatModel:
+    """The model that `file` describes. The key is read from the environment, never from a file."""
+    api_key = None
+    if file.api_key_env is not None:
+        api_key = os.environ.get(file.api_key_env)
+        if api_key is None:
+            raise ConfigError(
+                f"the environment variable `{file.api_key_env}` of model `{file.model}` is not set"
+            )
+    return Model(
+        file.model,
+        base_url=file.base_url,
+        api_key=api_key,
+        headers=file.headers or None,
+        settings=file.settings,
+        **file.options,
+    )
+
+
+class Models:
+    """An agent's models by the part they play, each made when first asked for."""
+
+    def __init__(self, project: Project, file: AgentFile, *, model: str | None = None) -> None:
+        self._project, self._file, self._call = project, file, model
+
+    @cached_property
+    def chat(self) -> ChatModel:
+        """Answers."""
+        return open_model(chat_model(self._call, self._file, self._project.file))
+
+    @cached_property
+    def vision(self) -> ChatModel | None:
+        """Looks at pictures: the one configured, else the chat model if it can see, else None."""
+        chosen = choose_model(
+            os.environ.get("STRETTO_VISION"), self._file.models.vision, self._project.file.models.vision
+        )
+        if chosen is not None:
+            return open_model(chosen)
+        return self.chat if self.chat.capabilities.vision else None
+
+    @cached_property
+    def embed(self) -> Embedder:
+        """Turns texts into vectors."""
+        name = (
+            os.environ.get("STRETTO_EMBEDDER")
+            or self._file.models.embed
+            or self._project.file.models.embed
+            or DEFAULT_EMBEDDER
+        )
+        return embedder(name)
+
+    async def close(self) -> None:
+        """Closes those that were made."""
+        made = self.__dict__
+        for model in {
+            id(made[part]): made[part] for part in ("chat", "vision", "embed") if made.get(part)
+        }.values():
+            await model.close()
+
+
+@dataclass(frozen=True)
+class AgentSpec:
+    """What `build(spec)` of an agent's graph.py receives."""
+
+    name: str
+    folder: Path
+    project: Project
+    models: Models
+    file: AgentFile = field(default_factory=AgentFile)
+    tools: tuple[Tool, ...] = ()
+    knowledge: KnowledgeBase | None = None
+
+    @property
+    def limits(self) -> Limits:
+        """What one run may use."""
+        return self.file.limits
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """The `options:` of agent.yaml."""
+        return self.file.options
+
+    def prompt(self, name: str) -> Prompt:
+        """The prompt file `prompts/<name>.md` of the project."""
+        return load(self.project.root, name)

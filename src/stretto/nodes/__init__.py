@@ -1,0 +1,28 @@
+"""Steps of a graph: factories that return an async callable with declared reads and writes.
+
+llm.py       asks a model, runs its tools         vision.py   says what pictures show
+retrieve.py  searches a knowledge base            tools.py    runs tool calls
+route.py     chooses the way                      node.py     what every node declares
+say.py       says a fixed text
+"""
+
+from stretto.nodes.llm import llm
+from stretto.nodes.retrieve import retrieve
+from stretto.nodes.route import Route, ask_model, load_routes, nearest, route, rules
+from stretto.nodes.say import say
+from stretto.nodes.tools import tools
+from stretto.nodes.vision import vision
+
+__all__ = [
+    "Route",
+    "ask_model",
+    "llm",
+    "load_routes",
+    "nearest",
+    "retrieve",
+    "route",
+    "rules",
+    "say",
+    "tools",
+    "vision",
+]

@@ -1,0 +1,57 @@
+"""`retrieve`: searches a knowledge base for what the person asks."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from stretto.context import RunContext
+from stretto.documents import Hit
+from stretto.events import Retrieved
+from stretto.knowledge import KnowledgeBase
+from stretto.nodes.node import NodeFunction, State, Update, declares, earlier_questions, question_of
+
+MAX_QUERY = 600
+"""Code points of a query; more would only dilute it (the packaged embedder reads 256 tokens)."""
+
+
+def retrieve(
+    knowledge: KnowledgeBase,
+    *,
+    top_k: int = 8,
+    where: Mapping[str, Any] | None = None,
+    query: Callable[[State], str] | None = None,
+    weak: float = 0.45,
+) -> NodeFunction:
+    """A node that writes `hits`.
+
+    Args:
+        knowledge: Where to search.
+        top_k: How many hits.
+        where: Equality on metadata.
+        query: What to search for; by default the question, with what this turn's pictures show.
+        weak: When no hit's meaning comes this close (cosine), the question may lean on the one before it
+            ("and how long does that take?"): both together are searched too, and the better result is taken.
+    """
+
+    @declares(reads=("messages", "question", "looks"), writes=("hits",))
+    async def search(state: State, ctx: RunContext) -> Update:
+        asked = (query or query_of)(state)[:MAX_QUERY]
+        hits = await knowledge.search(asked, top_k=top_k, where=where)
+        before = earlier_questions(state, most=1)
+        if before and query is None and _closeness(hits) < weak:
+            wider = f"{before[0]}\n{asked}"[:MAX_QUERY]
+            more = await knowledge.search(wider, top_k=top_k, where=where)
+            if _closeness(more) > _closeness(hits):
+                asked, hits = wider, more
+        ctx.emit(Retrieved(query=asked, hits=tuple(hits)))
+        return {"hits": hits}
+
+    return search
+
+
+def query_of(state: State) -> str:
+    """The question, and behind it what the turn's pictures show."""
+    return "\n".join([question_of(state), *(look.text for look in state.get("looks") or ())])
+
+
+def _closeness(hits: list[Hit]) -> float:
+    return max((hit.scores.get("dense", hit.score) for hit in hits), default=0.0)

@@ -1,0 +1,71 @@
+"""Which setting wins, and where a project is."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from stretto.agent.project import AgentFile, ModelFile, ModelsFile, ProjectFile, chat_model, find_project
+from stretto.agent.schemas import schemas
+from stretto.errors import ConfigError
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("STRETTO_MODEL", "STRETTO_BASE_URL", "STRETTO_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_the_nearest_ancestor_with_the_file_is_the_root(tmp_path: Path) -> None:
+    (tmp_path / "stretto.yaml").write_text("agent: desk\n")
+    deep = tmp_path / "a" / "b"
+    deep.mkdir(parents=True)
+    project = find_project(deep)
+    assert project.root == tmp_path
+    assert project.file.agent == "desk"
+    assert project.storage == tmp_path / ".stretto"
+
+
+def test_an_agent_is_found_by_name_and_a_wrong_name_lists_the_known(tmp_path: Path) -> None:
+    (tmp_path / "stretto.yaml").write_text("agent: desk\n")
+    (tmp_path / "agents" / "desk").mkdir(parents=True)
+    (tmp_path / "agents" / "desk" / "agent.yaml").write_text("")
+    project = find_project(tmp_path)
+    assert project.agent_folder() == tmp_path / "agents" / "desk"
+    with pytest.raises(ConfigError, match="Known: desk"):
+        project.agent_folder("dusk")
+
+
+def test_the_call_wins_over_the_environment_over_the_agent_over_the_project(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    project = ProjectFile(models=ModelsFile(chat="local:p"))
+    agent = AgentFile(model=ModelFile(model="local:a"))
+    assert chat_model(None, AgentFile(), ProjectFile()).model == "local:qwen2.5-coder-0.5b"
+    assert chat_model(None, AgentFile(), project).model == "local:p"
+    assert chat_model(None, agent, project).model == "local:a"
+    monkeypatch.setenv("STRETTO_MODEL", "openai:e")
+    monkeypatch.setenv("STRETTO_BASE_URL", "http://127.0.0.1:1/v1")
+    monkeypatch.setenv("STRETTO_API_KEY", "secret")
+    chosen = chat_model(None, agent, project)
+    assert (chosen.model, chosen.base_url, chosen.api_key_env) == (
+        "openai:e",
+        "http://127.0.0.1:1/v1",
+        "STRETTO_API_KEY",
+    )
+    assert "secret" not in repr(chosen)
+    assert chat_model("local:c", agent, project).model == "local:c"
+
+
+def test_a_base_url_without_a_model_says_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STRETTO_BASE_URL", "http://user:secret@127.0.0.1:1/v1")
+    with pytest.raises(ConfigError, match="STRETTO_MODEL") as caught:
+        chat_model(None, AgentFile(), ProjectFile())
+    assert "secret" not in str(caught.value)
+
+
+def test_the_published_schemas_are_those_of_the_types() -> None:
+    folder = Path(__file__).resolve().parents[2] / "schemas"
+    for name, schema in schemas().items():
+        published = json.loads((folder / f"{name}.schema.json").read_text(encoding="utf-8"))
+        assert published == json.loads(json.dumps(schema)), "type: .venv/bin/python scripts/schemas.py"
