@@ -1,0 +1,12 @@
+"""Knowledge that can be searched and cited.
+
+`base` is the door; `ingest` brings documents in through `loaders/` and `chunkers/`; `manifest` knows what is
+stored; `stores/` and `keyword` are the two legs; `search` fuses them; `cite` attributes an answer to passages.
+Nothing heavy loads here: chromadb, tantivy and the loaders come with their first use.
+"""
+
+from stretto.knowledge.base import KnowledgeBase
+from stretto.knowledge.limits import IngestLimits
+from stretto.knowledge.report import AddReport, Progress
+
+__all__ = ["AddReport", "IngestLimits", "KnowledgeBase", "Progress"]

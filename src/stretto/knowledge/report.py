@@ -1,0 +1,42 @@
+"""What an `add` did. Plain data."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from stretto.errors import StrettoError
+
+Progress = Callable[[int, int, str], None]
+"""Takes (documents done, documents in all, what is being done)."""
+
+
+@dataclass
+class AddReport:
+    """The outcome of one `add`. Lists hold document ids."""
+
+    added: list[str] = field(default_factory=list[str])
+    changed: list[str] = field(default_factory=list[str])
+    unchanged: list[str] = field(default_factory=list[str])
+    removed: list[str] = field(default_factory=list[str])
+    failed: list[tuple[str, StrettoError]] = field(default_factory=list[tuple[str, StrettoError]])
+    """Sources that could not be read, each with why; what was stored of them before stays."""
+    skipped: list[str] = field(default_factory=list[str])
+    """Files of a folder or glob that are of a kind no loader reads."""
+    embedded: int = 0
+    """How many chunks were embedded."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for JSON; an error becomes its class and message."""
+        failed = [
+            {"source": source, "error": type(error).__name__, "message": str(error)}
+            for source, error in self.failed
+        ]
+        return {
+            "added": self.added,
+            "changed": self.changed,
+            "unchanged": self.unchanged,
+            "removed": self.removed,
+            "failed": failed,
+            "skipped": self.skipped,
+            "embedded": self.embedded,
+        }
