@@ -1,0 +1,61 @@
+"""Logs on stderr, as text or JSON, with every secret masked. Knows no verb.
+
+Only the command line sets logging up; as a library Stretto just has loggers.
+"""
+
+import json
+import logging
+import os
+import re
+import sys
+import time
+from typing import Literal
+
+from stretto._internal.redact import redact
+
+_SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL", re.I)
+_SHORTEST = 8
+_LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
+
+
+def secrets() -> list[str]:
+    """The values of environment variables that look like secrets by name."""
+    named = (value for name, value in os.environ.items() if _SECRET_NAME.search(name))
+    return [value for value in named if len(value) >= _SHORTEST]
+
+
+class Redacted(logging.Formatter):
+    """Writes a record in one of two forms and masks secrets in the whole of it, traceback included."""
+
+    def __init__(self, form: Literal["text", "json"]) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s", "%H:%M:%S")
+        self._form = form
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record as one text."""
+        if self._form == "text":
+            return redact(super().format(record), known=secrets())
+        entry = {
+            "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created)),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": redact(record.getMessage(), known=secrets()),
+        }
+        if record.exc_info:
+            entry["error"] = redact(self.formatException(record.exc_info), known=secrets())
+        return json.dumps(entry, ensure_ascii=False)
+
+
+def start(verbose: int, form: Literal["text", "json"]) -> None:
+    """Logs from here on: warnings, with `-v` what happens, with `-vv` everything.
+
+    Other packages' loggers stay at warnings until `-vv`.
+    """
+    level = _LEVELS[min(verbose, 2)]
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(Redacted(form))
+    root = logging.getLogger()
+    root.handlers[:] = [each for each in root.handlers if not isinstance(each.formatter, Redacted)]
+    root.addHandler(handler)
+    root.setLevel(level if verbose > 1 else logging.WARNING)
+    logging.getLogger("stretto").setLevel(level)

@@ -1,0 +1,105 @@
+"""`stretto models`: lists the local models and pulls them, with progress, size and licence."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from stretto.cli.output import console, print_json, progress, size
+from stretto.errors import ConfigError
+from stretto.models.local import cache
+from stretto.models.local.catalogue import CATALOGUE, DEFAULTS, LocalModel, entry
+from stretto.models.local.pull import describe, pull
+
+EXAMPLES = """\
+examples:
+  stretto models list                    what there is, what is here
+  stretto models pull --default          what `stretto demo` needs
+  stretto models pull qwen2.5-coder-1.5b better answers
+  stretto run desk "Hello" --model local:qwen2.5-coder-1.5b
+
+Models lie in a cache that all projects share; STRETTO_CACHE moves it. Each file's sha256 is checked
+before it is opened. A pull that was broken off goes on where it stopped."""
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """list, pull, remove."""
+    parser.add_argument("action", nargs="?", choices=("list", "pull", "remove"), default="list")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="names as `stretto models list` shows them")
+    parser.add_argument("--default", action="store_true", help="the models that an agent uses by default")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Lists, pulls or removes."""
+    names: list[str] = [*(DEFAULTS if args.default else ()), *args.names]
+    if args.action == "list":
+        return _list(as_json=args.json)
+    if not names:
+        raise ConfigError(f"no model named. Type: stretto models {args.action} NAME, or pull --default")
+    chosen = [entry(name).name for name in names]
+    if args.action == "pull":
+        bring(chosen)
+        done = [{"name": name, "path": str(cache.path_of(name))} for name in chosen]
+        if args.json:
+            print_json({"models": done})
+        return 0
+    removed = [name for name in chosen if cache.remove(name)]
+    if args.json:
+        print_json({"removed": removed})
+    else:
+        print(f"removed: {', '.join(removed) or 'nothing was there'}")
+    return 0
+
+
+def bring(names: Sequence[str]) -> None:
+    """Pulls what is missing of `names`, and shows size, licence and progress on stderr."""
+    missing = [CATALOGUE[name] for name in dict.fromkeys(names) if not cache.installed(name)]
+    there = [name for name in dict.fromkeys(names) if cache.installed(name)]
+    if there:
+        print(f"already there: {', '.join(there)}", file=sys.stderr)
+    if not missing:
+        return
+    total = sum(model.download for model in missing)
+    print(f"pulling {len(missing)} model(s), {size(total)}, once, into {cache.root()}", file=sys.stderr)
+    for model in missing:
+        print(f"{model.name}: {model.title}; {size(model.download)}; {model.licence}", file=sys.stderr)
+        if sys.stderr.isatty():
+            _with_bar(model)
+        else:
+            pull(model.name, progress=progress())
+
+
+def _with_bar(model: LocalModel) -> None:
+    from rich.progress import (  # noqa: PLC0415 (only on a terminal)
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (BarColumn(), DownloadColumn(), TimeRemainingColumn(), TextColumn("[dim]{task.description}"))
+    with Progress(*columns, console=console(error=True), transient=True) as bar:
+        task = bar.add_task("", total=model.download)
+
+        def tell(done: int, total: int, what: str) -> None:
+            bar.update(task, completed=done, total=total, description=what)
+
+        pull(model.name, progress=tell)
+
+
+def _list(*, as_json: bool) -> int:
+    models = describe()
+    if as_json:
+        print_json({"models": models, "cache": str(cache.root())})
+        return 0
+    from rich.table import Table  # noqa: PLC0415 (only for people)
+
+    table = Table("", "name", "what", "size", "licence", box=None, pad_edge=False)
+    for model in models:
+        mark = "[green]here[/]" if model["installed"] else ""
+        title = model["title"] + (" [dim](default)[/]" if model["default"] else "")
+        table.add_row(mark, model["pull"], title, size(model["size"]), model["licence"])
+    screen = console()
+    screen.print(table)
+    screen.print(f"\ncache: {cache.root()}", highlight=False, soft_wrap=True)
+    return 0

@@ -1,0 +1,52 @@
+"""What verbs print: JSON for programs, a console for people. Knows no verb."""
+
+import sys
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_EVERY = 10.0
+
+
+def print_json(value: Any) -> None:
+    """One value as JSON on stdout, in one line; our plain types are written by their fields."""
+    sys.stdout.write(msgspec.json.encode(value, enc_hook=str).decode() + "\n")
+
+
+def console(*, error: bool = False) -> "Console":
+    """A rich console on stdout (or stderr), as wide as the terminal; 100 columns where there is none."""
+    from rich.console import Console  # noqa: PLC0415 (70 ms of CPU that `--help` and `--json` do not need)
+
+    stream = sys.stderr if error else sys.stdout
+    return Console(stderr=error, width=None if stream.isatty() else 100)
+
+
+def size(count: float) -> str:
+    """Bytes for people: `478 MB`."""
+    for unit in ("B", "kB", "MB"):
+        if count < 999.5:
+            return f"{count:.0f} {unit}"
+        count /= 1000
+    return f"{count:.1f} GB"
+
+
+def progress() -> Callable[[int, int, str], None]:
+    """Shows (done, total, what) on stderr: one line that changes; without a terminal a line every 10 s."""
+    last = time.monotonic()
+
+    def tell(done: int, total: int, what: str) -> None:
+        nonlocal last
+        share = f"{100 * done / total:3.0f} %" if total else "     "
+        if sys.stderr.isatty():
+            end = "" if done < total else "\r\033[K"
+            print(f"\r\033[K  {share}  {what[:70]}", end=end, file=sys.stderr, flush=True)
+        elif time.monotonic() - last >= _EVERY:
+            last = time.monotonic()
+            print(f"  {share}  {what}", file=sys.stderr, flush=True)
+
+    return tell
