@@ -4,8 +4,8 @@ import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Union, get_args, get_origin, get_type_hints
 from types import UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from stretto.context import RunContext
 

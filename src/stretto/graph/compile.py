@@ -9,6 +9,7 @@ from typing import Any
 
 from langchain_core.runnables import Runnable, RunnableConfig
 from langgraph.channels import BinaryOperatorAggregate
+from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph.state import CompiledStateGraph, StateGraph
 from langgraph.pregel import Pregel
 from langgraph.utils.runnable import RunnableCallable
@@ -19,6 +20,7 @@ from stretto.graph.body import Body, function_body, graph_body, runnable_body
 from stretto.graph.call import bind, shape_of
 from stretto.graph.parts import START, Blueprint, Node, Route
 from stretto.graph.step import Reducer, Step, decide, way_of
+from stretto.threads.checkpoint.serializer import with_strict_serializer
 
 Compiled = CompiledStateGraph[Any, Any, Any, Any]
 
@@ -45,6 +47,8 @@ def compile_graph(graph: Blueprint, checkpointer: Any = None, store: Any = None)
     if START in routes:
         route = routes[START]
         builder.add_conditional_edges(START, _entry(route), dict(route.targets))
+    if isinstance(checkpointer, BaseCheckpointSaver):
+        checkpointer = with_strict_serializer(checkpointer, graph.state)  # pyright: ignore[reportUnknownArgumentType]
     compiled: Any = builder.compile(checkpointer=checkpointer, store=store)  # pyright: ignore[reportUnknownMemberType]
     compiled.config = {"recursion_limit": graph.steps}
     return compiled

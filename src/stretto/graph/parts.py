@@ -83,7 +83,7 @@ class Blueprint:
         """The keys that are there when a run begins."""
         if self._inputs is not None:
             return self._inputs
-        if TURN_KEYS <= set(self.keys):
+        if set(self.keys) >= TURN_KEYS:
             return TURN_KEYS
         written = frozenset[str]().union(*(node.writes or () for node in self.nodes))
         return frozenset(self.keys) - written

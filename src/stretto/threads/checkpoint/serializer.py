@@ -1,0 +1,189 @@
+"""The strict serializer: a checkpoint holds only what its state declares, and gives back only that.
+
+langgraph's own runs any importable callable that a stored blob names, or, when told to be strict, silently gives a
+dict for a type it does not know. This one keeps its format, and refuses both when writing and when reading.
+"""
+
+import copy
+import functools
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import ormsgpack
+from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.checkpoint.serde import _msgpack, jsonplus
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+from langgraph.checkpoint.serde.types import _DeltaSnapshot  # pyright: ignore[reportPrivateUsage]
+
+from stretto._internal.plain import Plain
+from stretto.errors import GraphError, ThreadError
+from stretto.threads.checkpoint.types import declared
+
+_OPTION = jsonplus._option  # pyright: ignore[reportPrivateUsage]
+_SAFE = _msgpack.SAFE_MSGPACK_TYPES
+_CLASSES = (
+    jsonplus.EXT_CONSTRUCTOR_SINGLE_ARG,
+    jsonplus.EXT_CONSTRUCTOR_POS_ARGS,
+    jsonplus.EXT_CONSTRUCTOR_KW_ARGS,
+    jsonplus.EXT_PYDANTIC_V2,
+)
+Name = tuple[str, ...]
+
+
+class _Refused(Exception):
+    """Stops msgpack, which hides what a hook raised: the reason is in the list that the hook was given."""
+
+
+class StrictSerializer(JsonPlusSerializer):
+    """langgraph's msgpack format, for declared types only."""
+
+    def __init__(self, allowed: frozenset[Name], state: str) -> None:
+        super().__init__(allowed_msgpack_modules=sorted(allowed))
+        self._names = allowed | _SAFE
+        self._state = state
+
+    def dumps_typed(self, obj: Any) -> tuple[str, bytes]:
+        """`obj` as msgpack; raises GraphError for a type that the state does not declare."""
+        if obj is None:
+            return "null", b""
+        if isinstance(obj, bytes):
+            return "bytes", obj
+        refused: list[str] = []
+        default = self._default(refused)
+        try:
+            return "msgpack", ormsgpack.packb(obj, default=default, option=_OPTION)
+        except (TypeError, ValueError) as error:
+            what = refused[0] if refused else str(error)
+            raise GraphError(
+                f"the state holds {what}, which `{self._state}` does not declare, so it could not be read back; "
+                "annotate a key with this type, or write plain data"
+            ) from None
+
+    def loads_typed(self, data: tuple[str, bytes]) -> Any:
+        """What `dumps_typed` wrote; raises ThreadError for a type that the state does not declare."""
+        kind, content = data
+        if kind == "null":
+            return None
+        if kind == "bytes":
+            return content
+        if kind != "msgpack":
+            raise ThreadError(
+                f"a checkpoint holds data of the kind `{kind}`, which is not read; only msgpack is"
+            )
+        refused: list[str] = []
+        try:
+            return ormsgpack.unpackb(content, ext_hook=self._hook(refused), option=ormsgpack.OPT_NON_STR_KEYS)
+        except ValueError as error:
+            why = refused[0] if refused else f"is damaged ({error})"
+            raise ThreadError(f"a checkpoint {why}") from None
+
+    def _default(self, refused: list[str]) -> Callable[[Any], Any]:
+        def default(obj: Any) -> Any:
+            cls: type = type(obj)
+            name = (cls.__module__, cls.__name__)
+            if isinstance(obj, Plain) and name in self._names:
+                fields: dict[str, Any] = {}
+                for field, usual in _usual(cls):
+                    value = getattr(obj, field)
+                    if value is not usual and (type(value) is not type(usual) or value != usual):
+                        fields[field] = value
+                return ormsgpack.Ext(jsonplus.EXT_CONSTRUCTOR_KW_ARGS, packb((*name, fields)))
+            if isinstance(obj, _DeltaSnapshot):
+                return ormsgpack.Ext(jsonplus.EXT_DELTA_SNAPSHOT, packb(obj.value))
+            if name not in self._names and not isinstance(obj, BaseException) and name not in _BUILT_IN:
+                refused.append(f"{cls.__module__}.{cls.__qualname__}")
+                raise _Refused
+            extension = jsonplus._msgpack_default(obj)  # pyright: ignore[reportPrivateUsage]
+            if isinstance(extension, str):
+                return extension
+            self._check_inside(obj, default)
+            return extension
+
+        def packb(value: Any) -> bytes:
+            return ormsgpack.packb(value, default=default, option=_OPTION)
+
+        return default
+
+    def _check_inside(self, obj: Any, default: Callable[[Any], Any]) -> None:
+        """Langgraph packs the fields of other classes itself; they are held to the same rule here."""
+        fields = getattr(obj, "__dict__", None) or (obj._asdict() if hasattr(obj, "_asdict") else None)
+        if fields is None and hasattr(obj, "__dataclass_fields__"):
+            fields = {name: getattr(obj, name) for name in obj.__dataclass_fields__}
+        if fields and not hasattr(obj, "model_dump"):
+            ormsgpack.packb(fields, default=default, option=_OPTION)
+
+    def _hook(self, refused: list[str]) -> Callable[[int, bytes], Any]:
+        def hook(code: int, content: bytes) -> Any:
+            if code == jsonplus.EXT_NUMPY_ARRAY:
+                return self._unpack_ext_hook(code, content)
+            value = ormsgpack.unpackb(content, ext_hook=hook, option=ormsgpack.OPT_NON_STR_KEYS)
+            if code == jsonplus.EXT_DELTA_SNAPSHOT:
+                return _DeltaSnapshot(value)
+            module, name, payload = value[0], value[1], value[2]
+            if (
+                code == jsonplus.EXT_METHOD_SINGLE_ARG
+                and (module, name, value[3]) in _msgpack.SAFE_MSGPACK_METHODS
+            ):
+                return self._unpack_ext_hook(code, content)
+            if code not in _CLASSES or (module, name) not in self._names:
+                refused.append(
+                    f"holds `{module}.{name}`, which `{self._state}` does not declare; it was not loaded"
+                )
+                raise _Refused
+            try:
+                return _build(code, module, name, payload)
+            except Exception as error:
+                refused.append(f"holds a `{module}.{name}` that does not fit the class of today: {error}")
+                raise
+
+        return hook
+
+
+_BUILT_IN = frozenset({("re", "Pattern"), ("numpy", "ndarray")})
+
+
+def strict_serializer(state: type[Any]) -> StrictSerializer:
+    """The serializer for threads of `state`, a TypedDict.
+
+    Raises:
+        GraphError: The state declares a type that would not come back as itself.
+    """
+    found = declared(state)
+    if found.problems:
+        raise GraphError("\n".join(f"state key `{key}`: {problem}" for key, problem in found.problems))
+    names = frozenset((cls.__module__, cls.__name__) for cls in found.types)
+    return StrictSerializer(names, state.__name__)
+
+
+def with_strict_serializer(saver: BaseCheckpointSaver[Any], state: type[Any]) -> BaseCheckpointSaver[Any]:
+    """`saver` as it is when its serializer is its owner's choice, else a copy (of the same store) that is strict."""
+    if type(saver.serde) is not JsonPlusSerializer:
+        return saver
+    strict = copy.copy(saver)
+    strict.serde = strict_serializer(state)
+    return strict
+
+
+@functools.cache
+def _usual(cls: type[Plain]) -> tuple[tuple[str, Any], ...]:
+    """The fields of a plain type with their defaults, which are not written."""
+    return tuple(
+        (
+            field.name,
+            field.default_factory() if field.default_factory is not msgspec.NODEFAULT else field.default,
+        )
+        for field in msgspec.structs.fields(cls)
+    )
+
+
+def _build(code: int, module: str, name: str, payload: Any) -> Any:
+    cls: Any = getattr(importlib.import_module(module), name)
+    if code == jsonplus.EXT_CONSTRUCTOR_SINGLE_ARG:
+        return cls(payload)
+    if code == jsonplus.EXT_CONSTRUCTOR_POS_ARGS:
+        return cls(*payload)
+    if isinstance(cls, type) and issubclass(cls, Plain):
+        return msgspec.convert(payload, cls)  # restores the tuples that msgpack gives as lists
+    return cls(**payload)

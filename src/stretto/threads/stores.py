@@ -1,0 +1,26 @@
+"""Where threads are kept, by name: the one table from a name to the adapter, imported when first used."""
+
+from contextlib import AbstractAsyncContextManager
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from stretto.errors import ConfigError
+
+STORES = {
+    "sqlite": "stretto.threads.checkpoint.sqlite:open_sqlite",
+    "memory": "stretto.threads.checkpoint.sqlite:open_memory",
+}
+"""sqlite: one file, kept for ever; memory: forgotten when closed."""
+
+
+def open_store(name: str, path: str | Path, state: type[Any]) -> AbstractAsyncContextManager[Any]:
+    """The saver called `name` for threads of `state`, as an async context.
+
+    Raises:
+        ConfigError: There is no store of this name.
+    """
+    if name not in STORES:
+        raise ConfigError(f"there is no thread store `{name}`; there are {', '.join(sorted(STORES))}")
+    module, function = STORES[name].split(":")
+    return getattr(import_module(module), function)(path, state)
