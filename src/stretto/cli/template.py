@@ -8,7 +8,7 @@ from pathlib import Path
 
 from stretto.errors import ConfigError
 
-FOLDERS = ("agents", "tools", "prompts", "evals")
+FOLDERS = ("agents", "tools", "prompts", "evals", "schemas")
 """What a project has besides `stretto.yaml`."""
 
 _PACKAGE = Path(__file__).parents[1]
