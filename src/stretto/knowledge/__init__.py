@@ -1,7 +1,7 @@
 """Knowledge that can be searched and cited.
 
-`base` is the door; `ingest` brings documents in through `loaders/` and `chunkers/`; `manifest` knows what is
-stored; `stores/` and `keyword` are the two legs; `search` fuses them; `cite` attributes an answer to passages.
+`base` is the door; `ingest` brings documents in through `loaders/` and `chunkers/`; `manifest` knows what
+is stored; `stores/` and `keyword` are the two legs; `search` fuses them; `cite` ties answers to passages.
 Nothing heavy loads here: chromadb, tantivy and the loaders come with their first use.
 """
 

@@ -1,6 +1,6 @@
-"""`KnowledgeBase`: documents in, passages with their sources out. The async surface; the work is in the modules beside.
+"""`KnowledgeBase`: documents in, passages with their sources out. The work is in the modules beside.
 
-Opening is cheap: nothing is read before the first call, and chromadb, tantivy and the embedder load when first used.
+Opening is cheap: nothing is read before the first call; chromadb, tantivy and the embedder load when used.
 """
 
 import os

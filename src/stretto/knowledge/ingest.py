@@ -1,14 +1,13 @@
 """Brings items into an opened knowledge base: read, cut, compare, embed what is new, write, clean up.
 
 The order of writes keeps a crash harmless: what the indexes are about to get is named in the manifest first,
-then the indexes are written, then the manifest shows the documents, and only then old chunks leave the indexes.
+then the indexes are written, then the manifest shows the documents, and last old chunks leave the indexes.
 """
 
 import hashlib
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -21,12 +20,8 @@ from stretto.knowledge.loaders.registry import load, media_type_of
 from stretto.knowledge.manifest import ChunkRow, DocumentRow
 from stretto.knowledge.opened import Opened, off_loop
 from stretto.knowledge.report import AddReport, Progress
-from stretto.knowledge.sources import Expanded, Item, shown
+from stretto.knowledge.sources import Expanded, Item
 from stretto.models.protocol import Embedder
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 _BATCH = 256
 """New chunks, and documents, that are written together: a keyword commit costs 0.1 s."""
@@ -64,7 +59,7 @@ class Ingest:
         self._taken: dict[str, str] = {}
 
     async def run(self, expanded: Expanded) -> AddReport:
-        """Takes all items in; a bad one is reported and the others go on. Raises ModelError, KnowledgeError."""
+        """Takes all items in; a bad one is reported, the others go on. Raises ModelError, KnowledgeError."""
         self._report.failed.extend(expanded.failed)
         self._report.skipped.extend(expanded.skipped)
         self._total = len(expanded.items)
@@ -131,7 +126,7 @@ class Ingest:
         return await off_loop(_read_file, item, self._limits)
 
     def _name_for(self, item: Item) -> str:
-        """The id of the item's document: the one it has already, else its name, made longer while it is taken."""
+        """The id of the item's document: the one it has, else its name, made longer while that is taken."""
         if item.path is None:
             self._taken[item.name] = item.source
             return item.name

@@ -106,7 +106,7 @@ class KeywordIndex:
         return int(self._index.searcher().num_docs)
 
     def query(self, text: str, n: int) -> list[tuple[str, float]]:
-        """The `n` best ids with their BM25 score, best first. Words are searched; nothing in `text` is syntax."""
+        """The `n` best ids with their BM25 score, best first. Nothing in `text` is syntax."""
         query = self._words(text)
         return self._run(query, n) if query is not None else []
 

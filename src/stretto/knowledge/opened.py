@@ -130,7 +130,7 @@ def release(opened: Opened) -> None:
 
 
 async def off_loop(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Runs `function` in a thread. A cancelled caller still waits for its end, so that no write goes on unseen."""
+    """Runs `function` in a thread. A cancelled caller still waits for its end: no write goes on unseen."""
     work = asyncio.ensure_future(asyncio.to_thread(function, *args, **kwargs))
     try:
         return await asyncio.shield(work)

@@ -10,7 +10,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 def project_root(start: Path | None = None) -> Path:
-    """The nearest folder at or above `start` (default: the current one) with a `stretto.yaml`, else `start`."""
+    """The nearest folder at or above `start` (the current one if None) with a `stretto.yaml`, else `start`."""
     here = (start or Path.cwd()).resolve()
     return next((folder for folder in (here, *here.parents) if (folder / "stretto.yaml").is_file()), here)
 
@@ -35,6 +35,6 @@ def place_of(
         return folder.name, folder, base
     if not _NAME.fullmatch(text):
         raise ConfigError(
-            f"`{text}` cannot name a knowledge base; use letters, digits, `.`, `_` and `-`, at most 64, or a path"
+            f"`{text}` cannot name a knowledge base; use up to 64 letters, digits, `.`, `_`, `-`, or a path"
         )
     return text, base / ".stretto" / "knowledge" / text, base

@@ -1,7 +1,7 @@
 """Searches both legs and fuses them by score over their union. Knows no embedder: it gets the query's vector.
 
 Measured on four collections (nDCG@10): true scores of both legs for the union of their top 100s, each min-max
-normalised over the union, beat reciprocal rank fusion by .006 to .019. Normalising each leg's own top loses that.
+normalised over the union, beat reciprocal rank fusion by .006 to .019. Normalising each leg's top loses that.
 """
 
 from collections.abc import Mapping, Sequence
@@ -61,7 +61,7 @@ def fuse(
 ) -> list[tuple[str, float, float, float]]:
     """`(id, score, cosine, keyword score)` for each candidate, best first.
 
-    Each leg is min-max normalised over all candidates; `score` is alpha x dense + (1 - alpha) x keyword, in 0..1.
+    Each leg is min-max normalised over all candidates; `score`, in 0..1, is alpha of dense and the rest keyword.
     """
     dense = _normalised([pair[0] for pair in scores.values()])
     keyword = _normalised([pair[1] for pair in scores.values()])
@@ -103,7 +103,7 @@ def _resolved(
 
 
 def fits(chunk: Chunk, document: Document, where: Mapping[str, Any]) -> bool:
-    """Whether each key of `where` has its value: `document` is the document's id, others stand in metadata."""
+    """Whether each key of `where` has its value: `document` is the id, others stand in metadata."""
     for key, wanted in where.items():
         value = document.id if key == "document" else chunk.metadata.get(key, document.metadata.get(key))
         if value != wanted:

@@ -1,18 +1,23 @@
-"""Where sentences begin and end. Knows nothing of documents; works on Markdown and plain text, several languages."""
+"""Where sentences begin and end. Knows nothing of documents; works on Markdown and plain text."""
 
 import re
 
+_CLOSING = "\u201d\u2019\u00bb"  # closing quotation marks
+_WIDE = "\u3002\uff01\uff1f"  # full stop, exclamation and question mark of East Asian text
 _BREAK = re.compile(
-    r"[.!?…]+[\"'”’»)\]*_]*(?=\s)"  # the end of a sentence
-    r"|[。！？]+[」』”]*"
+    rf"[.!?\u2026]+[\"'{_CLOSING})\]*_]*(?=\s)"  # the end of a sentence
+    rf"|[{_WIDE}]+[\u300d\u300f{_CLOSING}]*"
     r"|\n[ \t]*\n\s*"  # an empty line
-    r"|\n(?=[ \t]*(?:[-*+•][ \t]|\d{1,3}[.)][ \t]|#{1,6}[ \t]|\|))"  # the next line is an item, heading or row
+    r"|\n(?=[ \t]*(?:[-*+•][ \t]|\d{1,3}[.)][ \t]|#{1,6}[ \t]|\|))"  # next comes an item, heading or row
     r"|(?<=\|)[ \t]*\n"
 )
 _HEADING_LINE = re.compile(r"[ \t]{0,3}#{1,6}[ \t][^\n]*\n?")
 _ABBREVIATIONS = frozenset(
-    "mr mrs ms dr prof st no nr vs etc e.g i.e eg ie approx fig art inc ltd co jr sr al z.b bzw ca u.s p pp "
-    "vol sec min max tel".split()
+    re.split(
+        " ",
+        "mr mrs ms dr prof st no nr vs etc e.g i.e eg ie approx fig art inc ltd co jr sr al z.b bzw ca u.s p pp "
+        "vol sec min max tel",
+    )
 )
 
 

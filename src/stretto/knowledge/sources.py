@@ -1,4 +1,4 @@
-"""What a user adds, taken apart: paths, folders, globs, URLs and documents become single items. Reads no content."""
+"""What a user adds, taken apart: paths, folders, globs, URLs and documents become items. Reads no content."""
 
 import glob
 import os

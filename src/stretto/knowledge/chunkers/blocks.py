@@ -1,4 +1,4 @@
-"""The blocks of a document: headings, paragraphs, tables, code. Knows nothing of how large a chunk should be."""
+"""The blocks of a document: headings, paragraphs, tables, code. Knows nothing of a chunk's size."""
 
 import re
 from bisect import bisect_right
@@ -72,7 +72,7 @@ def find_blocks(loaded: Loaded) -> list[Block]:
 
 
 def _kind_of(line: str, kind: str, fence: str) -> tuple[str, str, bool]:
-    """The kind of block the line belongs to ("" for none), the open fence, and whether the block ends here."""
+    """The kind of block the line belongs to ("" if none), the open fence, and whether the block ends here."""
     mark = _FENCE.match(line)
     if fence:
         closed = mark is not None and mark.group(1).startswith(fence)

@@ -1,4 +1,4 @@
-"""What a chunk is called, and the text it is found by. The same passage keeps its name when text around it moves."""
+"""What a chunk is called, and the text it is found by. A passage keeps its name when text around it moves."""
 
 import hashlib
 import unicodedata

@@ -1,6 +1,6 @@
 """Packs blocks into passages. Borders follow headings, pages and paragraphs, so that a change stays local.
 
-A passage begins at every heading and page. Between them, paragraphs are joined until a passage is long enough;
+A passage begins at every heading and page. Between them, paragraphs are joined until there is enough;
 some paragraphs, chosen by their own text, begin a new passage wherever they stand, so that borders after an
 insertion meet the old ones again after a few passages. Knows no ids and no stores.
 """

@@ -56,7 +56,7 @@ def load_text(data: bytes, name: str, limits: IngestLimits) -> Loaded:
 
 
 def load_markdown(data: bytes, name: str, limits: IngestLimits) -> Loaded:
-    """Markdown: headings of both forms; the front matter's plain values become metadata and leave the text."""
+    """Markdown: headings of both forms; the front matter's plain values become metadata."""
     text, encoding = decode(data, name)
     metadata, text = front_matter(text)
     headings = tuple(markdown_headings(text))
@@ -110,7 +110,7 @@ def markdown_headings(text: str) -> list[Heading]:
             headings.append(Heading(before[0], offset + len(line), level, _plain(before[1])))
             before = (offset, "")
         else:
-            # Only the first line of a paragraph can be a heading by underline here: rare longer ones stay text.
+            # Only a paragraph's first line can be a heading by underline here; longer ones stay text.
             before = (offset, "" if before[1] else line)
         offset += len(line) + 1
     return headings

@@ -1,4 +1,4 @@
-"""Embedded Chroma behind the store protocol: ids and vectors only, cosine, no telemetry, no embedding function.
+"""Embedded Chroma behind the store protocol: ids and vectors, cosine, no telemetry, no embedding function.
 
 The folder must have one owner process; the caller holds the lock.
 """

@@ -1,0 +1,252 @@
+"""PDF: text page by page in reading order; pages without text are rendered and read by OCR.
+
+PDFium is not safe in several threads: one document is read at a time.
+"""
+
+import ctypes
+import math
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pypdfium2
+import pypdfium2.raw as raw
+
+from stretto.errors import DamagedMedia, MediaTooLarge, MissingExtra, UnsupportedMedia
+from stretto.knowledge.limits import IngestLimits
+from stretto.knowledge.loaders.layout import Line, Paragraph, read_in_order
+from stretto.knowledge.loaders.protocol import Heading, Loaded, PageSpan
+from stretto.knowledge.loaders.text import title_from
+
+_pdfium = threading.Lock()
+_DPI = 200
+_FEW = 8
+"""With fewer characters than this a page counts as one without text."""
+
+
+@dataclass
+class _Page:
+    paragraphs: list[Paragraph]
+    ocr: bool = False
+
+
+def load_pdf(data: bytes, name: str, limits: IngestLimits) -> Loaded:
+    """The text of a PDF with its pages; headings are short paragraphs in larger type.
+
+    Raises:
+        UnsupportedMedia: It is no PDF, or is locked by a password.
+        DamagedMedia: It cannot be opened.
+        MediaTooLarge: It has more pages than the limit.
+    """
+    if b"%PDF-" not in data[:1024]:
+        raise UnsupportedMedia(f"`{name}` is not a PDF, whatever its name says")
+    with _pdfium:
+        document = _opened(data, name)
+        try:
+            if len(document) > limits.pages:
+                raise MediaTooLarge(f"`{name}` has {len(document)} pages; the limit is {limits.pages}")
+            pages, unread = _read_pages(document, name, limits)
+            title = _title(document)
+        finally:
+            document.close()
+    return _assembled(pages, title, name, unread)
+
+
+def _opened(data: bytes, name: str) -> Any:
+    try:
+        return pypdfium2.PdfDocument(data)
+    except pypdfium2.PdfiumError as error:
+        if "password" in str(error).lower():
+            raise UnsupportedMedia(f"`{name}` is locked by a password; save it without one") from None
+        raise DamagedMedia(f"`{name}` cannot be opened as a PDF: {error}") from None
+
+
+def _read_pages(document: Any, name: str, limits: IngestLimits) -> tuple[list[_Page], list[int]]:
+    pages: list[_Page] = []
+    unread: list[int] = []
+    characters, by_ocr = 0, 0
+    for number in range(1, len(document) + 1):
+        try:
+            page = document[number - 1]
+        except pypdfium2.PdfiumError:
+            unread.append(number)
+            pages.append(_Page([]))
+            continue
+        try:
+            lines = _lines(page)
+            scanned = sum(len(line.text.strip()) for line in lines) < _FEW
+            if scanned and by_ocr < limits.ocr_pages and _has_content(page):
+                by_ocr += 1
+                pages.append(_Page(_read_by_ocr(page, name, limits), ocr=True))
+            else:
+                pages.append(_Page(read_in_order(lines)))
+        finally:
+            page.close()
+        characters += sum(len(paragraph.text) for paragraph in pages[-1].paragraphs)
+        if characters > limits.characters:
+            raise MediaTooLarge(f"`{name}` holds more than {limits.characters:,} characters of text")
+    return pages, unread
+
+
+def _has_content(page: Any) -> bool:
+    return raw.FPDFPage_CountObjects(page.raw) > 0
+
+
+def _read_by_ocr(page: Any, name: str, limits: IngestLimits) -> list[Paragraph]:
+    try:
+        from stretto.models.local.ocr import read_picture  # noqa: PLC0415 (OCR is an optional package)
+    except ImportError:
+        raise MissingExtra(f"`{name}` has a page without text, and reading it by OCR", "local") from None
+    width, height = page.get_size()
+    scale = _DPI / 72
+    if width * height * scale * scale > limits.pixels:
+        scale = (limits.pixels / (width * height)) ** 0.5
+    picture = page.render(scale=scale).to_pil()
+    try:
+        text = read_picture(picture).text
+    finally:
+        picture.close()
+    return [Paragraph(part.strip(), 0.0) for part in text.split("\n\n") if part.strip()]
+
+
+def _lines(page: Any) -> list[Line]:
+    """The page's lines, each cut where a gap is wide enough to part columns or cells."""
+    height = page.get_height()
+    textpage = page.get_textpage()
+    try:
+        return [line for run in _runs(textpage) for line in _pieces(textpage, run, height)]
+    finally:
+        textpage.close()
+
+
+_Glyph = tuple[str, float, float, float, float, int]
+"""Character, left, bottom, right, top, and its number on the page."""
+
+
+def _runs(textpage: Any) -> Iterator[list[_Glyph]]:
+    """The glyphs in the order of the file, in runs that end where the line does."""
+    left, right, bottom, top = (ctypes.c_double() for _ in range(4))
+    run: list[_Glyph] = []
+    for index in range(textpage.count_chars()):
+        code = raw.FPDFText_GetUnicode(textpage.raw, index)
+        if code in (0, 0xFFFE, 0xFFFF) or 0xD800 <= code < 0xE000 or code > 0x10FFFF:
+            continue
+        character = "-" if code == 2 else chr(code)
+        if character in "\r\n":
+            if run:
+                yield run
+            run = []
+            continue
+        if character.isspace() or code < 32:
+            run.append((" ", 0.0, 0.0, 0.0, 0.0, -1))
+            continue
+        raw.FPDFText_GetCharBox(textpage.raw, index, left, right, bottom, top)
+        run.append((character, left.value, bottom.value, right.value, top.value, index))
+    if run:
+        yield run
+
+
+def _pieces(textpage: Any, run: list[_Glyph], height: float) -> Iterator[Line]:
+    inked = [glyph for glyph in run if glyph[5] >= 0]
+    if not inked:
+        return
+    size = _size(textpage, inked)
+    piece: list[_Glyph] = []
+    last: _Glyph | None = None
+    for glyph in run:
+        if glyph[5] >= 0:
+            if last is not None and (
+                glyph[1] - last[3] > 1.3 * size
+                or glyph[1] < last[1] - size
+                or abs(glyph[2] - last[2]) > 1.2 * size
+            ):
+                yield _line(piece, size, height)
+                piece = []
+            last = glyph
+        piece.append(glyph)
+    yield _line(piece, size, height)
+
+
+def _size(textpage: Any, inked: list[_Glyph]) -> float:
+    """The font size of a run as it is drawn: what the file names, scaled by its matrix."""
+    index = inked[0][5]
+    named = raw.FPDFText_GetFontSize(textpage.raw, index)
+    matrix = raw.FS_MATRIX()
+    if raw.FPDFText_GetMatrix(textpage.raw, index, ctypes.byref(matrix)):
+        named *= math.hypot(matrix.c, matrix.d) or 1.0
+    tall = max(glyph[4] for glyph in inked) - min(glyph[2] for glyph in inked)
+    return named if 0.3 * tall <= named <= 8 * max(tall, 1.0) else max(tall, 1.0)
+
+
+def _line(piece: list[_Glyph], size: float, height: float) -> Line:
+    inked = [glyph for glyph in piece if glyph[5] >= 0]
+    text = " ".join("".join(glyph[0] for glyph in piece).split())
+    base = sorted(glyph[2] for glyph in inked)[len(inked) // 2]  # most letters stand on the line
+    return Line(
+        text,
+        min(glyph[1] for glyph in inked),
+        height - base - size,
+        max(glyph[3] for glyph in inked),
+        height - base,
+        round(size, 1),
+    )
+
+
+def _title(document: Any) -> str:
+    try:
+        title = str(document.get_metadata_dict().get("Title", "")).strip()
+    except (pypdfium2.PdfiumError, ValueError):
+        return ""
+    unwanted = ("untitled", "microsoft word", "(anonymous)")
+    return "" if title.lower().startswith(unwanted) or "." in title[-5:] else title
+
+
+def _assembled(pages: list[_Page], title: str, name: str, unread: list[int]) -> Loaded:
+    levels = _heading_sizes(pages)
+    parts: list[str] = []
+    headings: list[Heading] = []
+    spans: list[PageSpan] = []
+    offset = 0
+    for number, page in enumerate(pages, 1):
+        start = offset
+        for paragraph in page.paragraphs:
+            if paragraph.size in levels and _like_a_heading(paragraph):
+                level = levels[paragraph.size]
+                headings.append(Heading(offset, offset + len(paragraph.text), level, paragraph.text))
+            parts.append(paragraph.text)
+            offset += len(paragraph.text) + 2
+        if offset > start:
+            spans.append(PageSpan(start, offset, number))
+    first = min(headings, key=lambda heading: heading.level, default=None)
+    metadata: dict[str, Any] = {"pages": len(pages)}
+    if by_ocr := [number for number, page in enumerate(pages, 1) if page.ocr]:
+        metadata["ocr_pages"] = by_ocr
+    if unread:
+        metadata["unread_pages"] = unread
+    return Loaded(
+        "\n\n".join(parts),
+        title or (first.text if first else title_from(name)),
+        "application/pdf",
+        tuple(headings),
+        tuple(spans),
+        metadata,
+    )
+
+
+def _heading_sizes(pages: list[_Page]) -> dict[float, int]:
+    """Font sizes that stand out above the body's, each with its level, largest first."""
+    weight: dict[float, int] = {}
+    for page in pages:
+        for paragraph in page.paragraphs:
+            weight[paragraph.size] = weight.get(paragraph.size, 0) + len(paragraph.text)
+    if not weight:
+        return {}
+    body = max(weight, key=lambda size: weight[size])
+    larger = sorted((size for size in weight if size > 1.12 * body > 0), reverse=True)
+    return {size: min(level, 6) for level, size in enumerate(larger, 1)}
+
+
+def _like_a_heading(paragraph: Paragraph) -> bool:
+    text = paragraph.text
+    return paragraph.lines <= 3 and len(text) <= 150 and "\n" not in text and any(map(str.isalpha, text))
