@@ -3,15 +3,11 @@
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
-
-from langchain_core.runnables import Runnable
-from langgraph.pregel import Pregel
-from langgraph.runtime import get_runtime
-from langgraph.types import Command
+from typing import Any, cast
 
 from stretto.context import RunContext
 from stretto.graph.call import Shape, bind, shape_of
+from stretto.graph.ground import Command, Runnable, get_runtime
 
 Body = Callable[[Any, RunContext, Any], Awaitable[Any]]
 """Takes the state, the context and langgraph's config; gives the node's update."""
@@ -40,24 +36,24 @@ def runnable_body(runnable: Runnable[Any, Any]) -> Body:
     return run
 
 
-def graph_body(
-    graph: "Pregel[Any, Any, Any, Any]", keys: frozenset[str], gathered: frozenset[str], steps: int | None
-) -> Body:
-    """A compiled graph as a body: gives back what it changed of the `keys` it shares, and of lists only the new end."""
+def graph_body(graph: Any, keys: frozenset[str], gathered: frozenset[str], steps: int | None) -> Body:
+    """A compiled graph as a body: gives back what it changed of the `keys` it shares.
+
+    Of a list that nodes gather (`gathered`) it gives only the new end: the graph's own reducer appends it.
+    """
 
     async def run(state: Mapping[str, Any], ctx: RunContext, config: Any) -> Any:
         inner = config if steps is None else {**config, "recursion_limit": steps}
-        result = await graph.ainvoke(dict(state), inner)
-        if not isinstance(result, Mapping):
-            return result
-        after: Mapping[str, Any] = result
+        after: Any = await graph.ainvoke(dict(state), inner)
+        if not isinstance(after, dict):
+            return after  # pyright: ignore[reportUnknownVariableType]
         update: dict[str, Any] = {}
-        for key in keys & after.keys():
-            old, new = state.get(key), after[key]
+        for key in keys & set(cast(dict[str, Any], after)):
+            old, new = state.get(key), cast(Any, after[key])
             if new is old or new == old:
                 continue
-            if key in gathered and isinstance(new, list) and isinstance(old, list):
-                new = new[len(old) :] if new[: len(old)] == old else new  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+            if key in gathered and isinstance(new, list) and old and new[: len(old)] == old:
+                new = cast(list[Any], new)[len(old) :]
             update[key] = new
         return update
 
@@ -66,7 +62,7 @@ def graph_body(
 
 def is_update(result: Any) -> bool:
     """True for what a node may return."""
-    return result is None or isinstance(result, dict | Command)
+    return result is None or isinstance(result, (dict, Command))
 
 
 def _with_context(function: Callable[..., Any], shape: Shape) -> Callable[[Any, RunContext, Any], Any]:

@@ -30,7 +30,7 @@ def shape_of(function: Any) -> Shape:
     """Reads the signature of a node, a route's `choose` or any callable object."""
     if not callable(function):
         return Shape(
-            problem=f"is {type(function).__name__}, which cannot be called; give a function, Graph or Runnable"
+            problem=f"is {type(function).__name__}, not callable; give a function, a Graph or a Runnable"
         )
     target = _target(function)
     if inspect.isasyncgenfunction(target) or inspect.isgeneratorfunction(target):
@@ -55,7 +55,7 @@ def shape_of(function: Any) -> Shape:
             unfilled.append(parameter.name)
     problem = ""
     if unfilled:
-        problem = f"has a parameter `{unfilled[0]}` that nobody fills in; annotate it `RunContext`, or give it a default"
+        problem = f"has a parameter `{unfilled[0]}` that nobody fills; annotate it `RunContext`"
     return Shape(inspect.iscoroutinefunction(target), context, tuple(native), problem)
 
 

@@ -85,7 +85,7 @@ def _targets(graph: Blueprint) -> Iterator[str]:
     edges += [(node.name, target) for node in graph.nodes for target in node.destinations]
     for source, target in dict.fromkeys(edges):
         if source == END or target == START:
-            yield f"the edge from {_node(source)} to {_node(target)} is turned round; START begins and END ends"
+            yield f"the edge from {_node(source)} to {_node(target)} is the wrong way round"
             continue
         if source not in names | {START}:
             yield f"an edge begins at `{source}`, which is no node{_close(source, names)}"

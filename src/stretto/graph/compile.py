@@ -5,30 +5,31 @@ Plain edges stay langgraph's edges. A node with a route or with a fallback node 
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
-
-from langchain_core.runnables import Runnable, RunnableConfig
-from langgraph.channels import BinaryOperatorAggregate
-from langgraph.checkpoint.base import BaseCheckpointSaver
-from langgraph.graph.state import CompiledStateGraph, StateGraph
-from langgraph.pregel import Pregel
-from langgraph.utils.runnable import RunnableCallable
+from typing import Any, cast
 
 from stretto._internal.bridge import run_sync
 from stretto.context import RunContext, running_context
 from stretto.graph.body import Body, function_body, graph_body, runnable_body
 from stretto.graph.call import bind, shape_of
+from stretto.graph.ground import (
+    BinaryOperatorAggregate,
+    Compiled,
+    Pregel,
+    Runnable,
+    RunnableCallable,
+    RunnableConfig,
+    Saver,
+    StateGraph,
+)
 from stretto.graph.parts import START, Blueprint, Node, Route
 from stretto.graph.step import Reducer, Step, decide, way_of
 from stretto.threads.checkpoint.serializer import with_strict_serializer
 
-Compiled = CompiledStateGraph[Any, Any, Any, Any]
-
 
 def compile_graph(graph: Blueprint, checkpointer: Any = None, store: Any = None) -> Compiled:
     """Compiles `graph`, which was checked before."""
-    builder: StateGraph[Any, Any, Any, Any] = StateGraph(graph.state)
-    reducers = {
+    builder = StateGraph(graph.state)
+    reducers: dict[str, Reducer] = {
         key: channel.operator
         for key, channel in builder.channels.items()
         if isinstance(channel, BinaryOperatorAggregate)
@@ -38,7 +39,7 @@ def compile_graph(graph: Blueprint, checkpointer: Any = None, store: Any = None)
     for node in graph.nodes:
         always = [target for source, target in graph.edges if source == node.name and node.name in commanding]
         step = _step(node, routes.get(node.name), always, frozenset(graph.keys), reducers)
-        builder.add_node(node.name, step, destinations=_destinations(node, routes.get(node.name), always))  # pyright: ignore[reportUnknownMemberType]
+        builder.add_node(node.name, step, destinations=_destinations(node, routes.get(node.name), always))
     for source, target in graph.edges:
         if source not in commanding:
             builder.add_edge(source, target)
@@ -47,9 +48,9 @@ def compile_graph(graph: Blueprint, checkpointer: Any = None, store: Any = None)
     if START in routes:
         route = routes[START]
         builder.add_conditional_edges(START, _entry(route), dict(route.targets))
-    if isinstance(checkpointer, BaseCheckpointSaver):
-        checkpointer = with_strict_serializer(checkpointer, graph.state)  # pyright: ignore[reportUnknownArgumentType]
-    compiled: Any = builder.compile(checkpointer=checkpointer, store=store)  # pyright: ignore[reportUnknownMemberType]
+    if isinstance(checkpointer, Saver):
+        checkpointer = with_strict_serializer(checkpointer, *graph.states)
+    compiled: Any = builder.compile(checkpointer=checkpointer, store=store)
     compiled.config = {"recursion_limit": graph.steps}
     return compiled
 
@@ -69,14 +70,14 @@ def _step(
         shared = keys & frozenset(str(key) for key in inner.channels)
         body = graph_body(inner, shared, frozenset(reducers), steps)
     elif isinstance(inner, Runnable):
-        body = runnable_body(inner)
+        body = runnable_body(cast(Any, inner))
     else:
         own, body = not shape_of(inner).native, function_body(inner)
     step = Step(node, body, way_of(route, always), keys=keys, reducers=reducers, own=own)
     return _declaring(step, inner) if isinstance(inner, Pregel) else step
 
 
-def _declaring(step: Step, inner: "Pregel[Any, Any, Any, Any]") -> Any:
+def _declaring(step: Step, inner: Any) -> Any:
     """The step as a callable that holds `inner` where langgraph looks for sub-graphs."""
 
     def run(state: Any, config: RunnableConfig) -> Any:
@@ -104,4 +105,7 @@ def _entry(route: Route) -> Any:
     async def entry(state: dict[str, Any]) -> list[Any]:
         return await decide(choose, route.targets, state, running_context() or RunContext())
 
-    return RunnableCallable(lambda state: run_sync(entry(state)), entry, name="route", trace=False)
+    def by_bridge(state: dict[str, Any]) -> list[Any]:
+        return run_sync(entry(state))
+
+    return RunnableCallable(by_bridge, entry, name="route", trace=False)

@@ -86,8 +86,8 @@ def _lines_from(graph: Blueprint, source: str) -> Iterator[Line]:
             for target in node.destinations:
                 yield Line(source, target, "command")
             if node.fallback is not None:
-                called = isinstance(node.fallback, str)
-                yield Line(source, node.fallback if called else source, "fallback", "fallback")
+                target = node.fallback if isinstance(node.fallback, str) else source
+                yield Line(source, target, "fallback", "fallback")
 
 
 def _branches(source: str, after: dict[str, list[Line]], indent: str, drawn: set[str]) -> Iterator[str]:

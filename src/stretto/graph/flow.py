@@ -1,7 +1,7 @@
-"""Follows the ways through a graph: what is reached, what ends, what loops, what runs at once, what was written.
+"""Follows the ways through a graph: what is reached, ends, loops, runs at once, and was written.
 
-Takes a graph whose names and targets are right. Exact as far as a graph has fewer than some thousand situations
-(sets of nodes that run at once); beyond that, what runs at once is not looked at further.
+Takes a graph whose names and targets are right. Up to some thousand situations (sets of nodes that run at
+once) are followed; what runs at once beyond them is not looked at.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -83,7 +83,7 @@ def _loops(graph: Blueprint, after: Mapping[str, set[str]]) -> Iterator[str]:
 
 
 def _reads(graph: Blueprint, reached: set[str]) -> Iterator[str]:
-    """Keys that are read before any write on some way. A node that declares no writes may have written all."""
+    """Keys read before any write on some way. A node that declares no writes may have written all."""
     everything = frozenset(graph.keys)
     writes = {node.name: everything if node.writes is None else node.writes for node in graph.nodes}
     given = {START: graph.inputs}
@@ -105,7 +105,7 @@ def _reads(graph: Blueprint, reached: set[str]) -> Iterator[str]:
 
 
 def _single_ways(graph: Blueprint) -> Iterator[tuple[tuple[str, ...], str, bool]]:
-    """(sources, target, failed): a target follows all of its sources; `failed` when the source wrote nothing."""
+    """(sources, target, failed): a target follows all its sources; `failed`: the source wrote nothing."""
     for source, target in graph.edges:
         yield (source,), target, False
     for join in graph.joins:

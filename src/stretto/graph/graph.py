@@ -13,7 +13,7 @@ from stretto.graph.parts import END, START, Blueprint, Fallback, Join, Node, Rou
 from stretto.graph.retry import ONCE, Retry
 
 if TYPE_CHECKING:
-    from langgraph.graph.state import CompiledStateGraph
+    from langgraph.graph.state import CompiledStateGraph  # pyright: ignore[reportMissingTypeStubs]
 
 __all__ = ["END", "START", "Graph"]
 
@@ -23,9 +23,9 @@ class Graph(Blueprint):
 
     Args:
         state: A TypedDict with the keys of the state; those with a reducer are `Annotated[type, reducer]`.
-        max_steps: How many supersteps a run may take; 50 where it is not given. A loop needs this or `max_visits`.
-        inputs: The keys that the input of a run gives. For a `Conversation`, those of `new_turn`; else those that
-            no node writes.
+        max_steps: How many supersteps a run may take; 50 if not given. A loop needs this or `max_visits`.
+        inputs: The keys that the input of a run gives. For a `Conversation`, those of `new_turn`; else those
+            that no node writes.
     """
 
     def add_node(
@@ -45,11 +45,11 @@ class Graph(Blueprint):
 
         Args:
             name: Its name, shown in the path of a run.
-            function: `async (state)` or `async (state, ctx: RunContext)`, sync or async, returning the keys it
-                writes; a `Graph`; a compiled langgraph graph; a langchain Runnable; or a node written for langgraph
-                (with a parameter `config`, `runtime`, `writer` or `store`).
-            fallback: Where to go instead when the node fails: a node's name, or `async (state, ctx, error)` that
-                returns an update. The run goes on, and `missing` says what was down.
+            function: `async (state)` or `async (state, ctx: RunContext)`, sync or async, returning the keys
+                it writes; a `Graph`; a compiled langgraph graph; a langchain Runnable; or a node written for
+                langgraph (with a parameter `config`, `runtime`, `writer` or `store`).
+            fallback: What happens instead when the node fails: the name of the node to go to, or
+                `async (state, ctx, error)` that returns an update. `missing` says what was down.
             timeout: Seconds that one attempt may take.
             retry: How often the node is tried: a number of attempts, or a `Retry`.
             reads: State keys it reads; taken from `function.reads` where not given.

@@ -1,4 +1,4 @@
-"""What a graph is made of: nodes, edges, joins and routes as data. Runs nothing, checks nothing, imports no langgraph."""
+"""What a graph is made of: nodes, edges, joins, routes. Runs and checks nothing, imports no langgraph."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -77,6 +77,12 @@ class Blueprint:
     def keys(self) -> dict[str, Any]:
         """The state's keys with their annotations, reducers included."""
         return get_type_hints(self.state, include_extras=True)
+
+    @property
+    def states(self) -> tuple[type[Any], ...]:
+        """The state of this graph and those of its sub-graphs: what a checkpoint may hold."""
+        below = [node.function.states for node in self.nodes if isinstance(node.function, Blueprint)]
+        return tuple(dict.fromkeys((self.state, *(state for states in below for state in states))))
 
     @property
     def inputs(self) -> frozenset[str]:

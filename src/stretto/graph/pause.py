@@ -1,15 +1,14 @@
 """Turns a `Pause` of ours into langgraph's interrupt, and a resume value into answers by call id.
 
-langgraph matches several interrupts of one node by their order, which parallel tools do not keep. So a node's run
-makes at most one, which carries all its questions as `{call_id: question}`; the answers come back the same way.
+langgraph matches several interrupts of one node by their order, which parallel tools do not keep. So a node's
+run makes at most one, with all its questions as `{call_id: question}`; the answers come back the same way.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any, NoReturn
-
-from langgraph.types import Interrupt, interrupt
+from typing import Any, NoReturn, cast
 
 from stretto.errors import Pause, ThreadError
+from stretto.graph.ground import Interrupt, interrupt
 
 SCHEMA = "stretto:answers"
 """The `$id` of the resume value's JSON Schema, by which our interrupts are told from others."""
@@ -39,7 +38,7 @@ def questions_in(raised: BaseException) -> dict[str, Any] | None:
         return raised.questions
     if not isinstance(raised, BaseExceptionGroup):
         return None
-    pauses, rest = raised.split(Pause)
+    pauses, rest = cast("BaseExceptionGroup[BaseException]", raised).split(Pause)
     if pauses is None or rest is not None:
         return None
     found: dict[str, Any] = {}
@@ -50,7 +49,8 @@ def questions_in(raised: BaseException) -> dict[str, Any] | None:
 
 def ask(questions: Mapping[str, Any]) -> NoReturn:
     """Stops the node's run until `questions` are answered."""
-    schema = {"$id": SCHEMA, "type": "object", "properties": {call_id: {} for call_id in questions}}
+    properties: dict[str, Any] = {call_id: {} for call_id in questions}
+    schema = {"$id": SCHEMA, "type": "object", "properties": properties}
     while True:  # earlier answers of this task come back first; the first question without one raises
         interrupt(dict(questions), response_schema=schema)
 
@@ -92,4 +92,4 @@ def resume_map(interrupts: Iterable[Interrupt], answers: Mapping[str, Any], thre
 
 def _is_ours(item: Interrupt) -> bool:
     schema: Any = item.response_schema
-    return isinstance(schema, dict) and schema.get("$id") == SCHEMA  # pyright: ignore[reportUnknownMemberType]
+    return isinstance(schema, dict) and cast(Any, schema).get("$id") == SCHEMA

@@ -32,7 +32,7 @@ class Retry:
     def __post_init__(self) -> None:
         if self.attempts < 1 or self.delay < 0:
             raise GraphError(
-                f"`Retry` was given attempts={self.attempts}, delay={self.delay}; attempts start at 1 and delay at 0"
+                f"`Retry` was given attempts={self.attempts}, delay={self.delay}; they start at 1 and at 0"
             )
 
     async def wait(self, error: Exception, attempt: int) -> bool:

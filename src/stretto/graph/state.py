@@ -1,7 +1,7 @@
 """`Conversation`: the state that the preset graphs and nodes share, and its reducers. Knows no langgraph.
 
-A key with a reducer (`Annotated[..., reducer]`) gathers what several nodes write; a key without takes the last value.
-Extend it by subclassing: `class Claim(Conversation): amount: float`.
+A key with a reducer (`Annotated[..., reducer]`) gathers what several nodes write; one without takes the last
+value. Extend it by subclassing: `class Claim(Conversation): amount: float`.
 """
 
 import uuid

@@ -1,4 +1,4 @@
-"""`Step`: how one node runs inside langgraph: context, events, visits, timeout, retry, fallback, and the way on.
+"""`Step`: how one node runs: context, events, visits, timeout, retry, fallback, and the way on.
 
 Knows neither models nor tools. A step costs a few microseconds beside langgraph's own 300.
 """
@@ -9,12 +9,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NoReturn
-
-from langchain_core.runnables import Runnable
-from langgraph.errors import GraphBubbleUp
-from langgraph.runtime import get_runtime
-from langgraph.types import Command, Overwrite, Send
+from typing import Any, NoReturn, cast
 
 from stretto._internal.bridge import run_sync
 from stretto.context import Run, RunContext, running_context, use_context
@@ -22,6 +17,7 @@ from stretto.errors import GraphError, LimitReached, NodeTimeout
 from stretto.events import ErrorRaised, NodeFinished, NodeStarted
 from stretto.graph.body import Body, is_update
 from stretto.graph.call import bind, shape_of
+from stretto.graph.ground import Command, GraphBubbleUp, Overwrite, Runnable, Send, get_runtime
 from stretto.graph.parts import Node, Route
 from stretto.graph.pause import ask, earlier_answers, questions_in
 from stretto.graph.retry import ONCE
@@ -141,17 +137,14 @@ class Step(Runnable[Any, Any]):
             return result, {}
         return await self._add_ways(Command(update=result), state, ctx)
 
-    async def _add_ways(
-        self, command: Command[Any], state: Any, ctx: RunContext
-    ) -> tuple[Any, dict[str, Any]]:
+    async def _add_ways(self, command: Any, state: Any, ctx: RunContext) -> tuple[Any, dict[str, Any]]:
         way = self._way
-        own: Any = command.goto
-        goto: list[Any] = list(own) if isinstance(own, Sequence) and not isinstance(own, str) else [own]
+        goto: list[Any] = [command.goto] if isinstance(command.goto, (str, Send)) else list(command.goto)
         goto += way.always
         detail: dict[str, Any] = {}
         if way.choose is not None:
             update: Any = command.update
-            after = self._merged(state, update) if isinstance(update, dict) else state
+            after = self._merged(state, cast(Any, update)) if isinstance(update, Mapping) else state
             chosen = await decide(way.choose, way.targets or {}, after, ctx)
             detail = {"route": chosen[0] if len(chosen) == 1 else chosen}
             goto += [item if isinstance(item, Send) else (way.targets or {})[item] for item in chosen]

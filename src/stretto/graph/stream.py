@@ -7,16 +7,12 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
-from langgraph.errors import EmptyInputError, GraphRecursionError, InvalidUpdateError
-from langgraph.graph.state import CompiledStateGraph
-from langgraph.types import Command
-
 from stretto.context import Run, RunContext, running_context, use_context
 from stretto.errors import GraphError, LimitReached, ThreadError
+from stretto.graph.ground import Command, Compiled, EmptyInputError, GraphRecursionError, InvalidUpdateError
 from stretto.graph.pause import questions_of, resume_map
 from stretto.messages import Message
 
-Compiled = CompiledStateGraph[Any, Any, Any, Any]
 Durability = Literal["sync", "async", "exit"]
 """sync: a step is on disk before the next one; async: while the next one runs; exit: only at the end."""
 
@@ -43,7 +39,7 @@ async def play(
 
     Args:
         compiled: What `Graph.compile` gave.
-        turn_input: The keys the turn begins with (`new_turn(question)`); None to go on with what was left undone.
+        turn_input: The keys the turn begins with (`new_turn(question)`); None to go on where it stopped.
         run: What the nodes share; its `limits` hold for the turn.
         thread_id: The conversation; `run.thread_id` where empty. Needed with a checkpointer.
         durability: When a step is on disk. Nothing to a graph without a checkpointer.
@@ -74,9 +70,9 @@ async def play(
                 f"this run took longer than {run.limits.seconds:g} s; raise `limits.seconds`", limit="seconds"
             ) from None
     except GraphRecursionError:
-        limit = config.get("recursion_limit") or (compiled.config or {}).get("recursion_limit")
+        limit: Any = max_steps or compiled.config["recursion_limit"]
         raise LimitReached(
-            f"this run took {limit} steps and was not at its end; raise `max_steps`, or give the loop a way out",
+            f"this run took {limit} steps and did not end; raise `max_steps`, or give the loop a way out",
             limit="steps",
         ) from None
     except (InvalidUpdateError, EmptyInputError) as error:
@@ -89,7 +85,7 @@ async def play(
 
 async def thread_state(compiled: Compiled, thread_id: str) -> dict[str, Any]:
     """The state a thread is in; empty for a thread that never was."""
-    snapshot = await compiled.aget_state(_config(compiled, thread_id, None))  # pyright: ignore[reportArgumentType]
+    snapshot = await compiled.aget_state(_config(compiled, thread_id, None))
     return dict(snapshot.values or {})
 
 
@@ -100,7 +96,7 @@ async def thread_messages(compiled: Compiled, thread_id: str) -> list[Message]:
 
 async def waiting_questions(compiled: Compiled, thread_id: str) -> dict[str, Any]:
     """What a thread waits for, by call id; empty when it waits for nothing."""
-    snapshot = await compiled.aget_state(_config(compiled, thread_id, None))  # pyright: ignore[reportArgumentType]
+    snapshot = await compiled.aget_state(_config(compiled, thread_id, None))
     return questions_of(snapshot.interrupts)
 
 
@@ -115,9 +111,7 @@ def _config(compiled: Compiled, thread_id: str, max_steps: int | None) -> dict[s
     return config
 
 
-async def _resuming(
-    compiled: Compiled, config: Any, answers: Mapping[str, Any], thread_id: str
-) -> Command[Any]:
+async def _resuming(compiled: Compiled, config: Any, answers: Mapping[str, Any], thread_id: str) -> Any:
     if not compiled.checkpointer:
         raise ThreadError(
             "this graph keeps no threads, so there is nothing to resume; compile it with a checkpointer"

@@ -14,8 +14,8 @@ STORES = {
 """sqlite: one file, kept for ever; memory: forgotten when closed."""
 
 
-def open_store(name: str, path: str | Path, state: type[Any]) -> AbstractAsyncContextManager[Any]:
-    """The saver called `name` for threads of `state`, as an async context.
+def open_store(name: str, path: str | Path, *states: type[Any]) -> AbstractAsyncContextManager[Any]:
+    """The saver called `name` for a graph with these states (`Graph.states`), as an async context.
 
     Raises:
         ConfigError: There is no store of this name.
@@ -23,4 +23,4 @@ def open_store(name: str, path: str | Path, state: type[Any]) -> AbstractAsyncCo
     if name not in STORES:
         raise ConfigError(f"there is no thread store `{name}`; there are {', '.join(sorted(STORES))}")
     module, function = STORES[name].split(":")
-    return getattr(import_module(module), function)(path, state)
+    return getattr(import_module(module), function)(path, *states)

@@ -1,14 +1,14 @@
 """The strict serializer: a checkpoint holds only what its state declares, and gives back only that.
 
-langgraph's own runs any importable callable that a stored blob names, or, when told to be strict, silently gives a
-dict for a type it does not know. This one keeps its format, and refuses both when writing and when reading.
+langgraph's own runs any importable callable that a stored blob names, or, when told to be strict, silently
+gives a dict for a type it does not know. This one keeps its format, and refuses to write and to read either.
 """
 
 import copy
 import functools
 import importlib
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import ormsgpack
@@ -57,7 +57,7 @@ class StrictSerializer(JsonPlusSerializer):
         except (TypeError, ValueError) as error:
             what = refused[0] if refused else str(error)
             raise GraphError(
-                f"the state holds {what}, which `{self._state}` does not declare, so it could not be read back; "
+                f"the state holds {what}, which `{self._state}` does not declare; "
                 "annotate a key with this type, or write plain data"
             ) from None
 
@@ -81,7 +81,7 @@ class StrictSerializer(JsonPlusSerializer):
 
     def _default(self, refused: list[str]) -> Callable[[Any], Any]:
         def default(obj: Any) -> Any:
-            cls: type = type(obj)
+            cls = cast("type[Any]", type(obj))
             name = (cls.__module__, cls.__name__)
             if isinstance(obj, Plain) and name in self._names:
                 fields: dict[str, Any] = {}
@@ -144,25 +144,26 @@ class StrictSerializer(JsonPlusSerializer):
 _BUILT_IN = frozenset({("re", "Pattern"), ("numpy", "ndarray")})
 
 
-def strict_serializer(state: type[Any]) -> StrictSerializer:
-    """The serializer for threads of `state`, a TypedDict.
+def strict_serializer(*states: type[Any]) -> StrictSerializer:
+    """The serializer for threads of a graph with these states (TypedDicts): its own and its sub-graphs'.
 
     Raises:
         GraphError: The state declares a type that would not come back as itself.
     """
-    found = declared(state)
-    if found.problems:
-        raise GraphError("\n".join(f"state key `{key}`: {problem}" for key, problem in found.problems))
-    names = frozenset((cls.__module__, cls.__name__) for cls in found.types)
-    return StrictSerializer(names, state.__name__)
+    found = [declared(state) for state in states]
+    problems = [f"state key `{key}`: {problem}" for each in found for key, problem in each.problems]
+    if problems:
+        raise GraphError("\n".join(problems))
+    names = frozenset((cls.__module__, cls.__name__) for each in found for cls in each.types)
+    return StrictSerializer(names, states[0].__name__ if states else "the state")
 
 
-def with_strict_serializer(saver: BaseCheckpointSaver[Any], state: type[Any]) -> BaseCheckpointSaver[Any]:
+def with_strict_serializer(saver: BaseCheckpointSaver[Any], *states: type[Any]) -> BaseCheckpointSaver[Any]:
     """`saver` as it is when its serializer is its owner's choice, else a copy (of the same store) that is strict."""
     if type(saver.serde) is not JsonPlusSerializer:
         return saver
     strict = copy.copy(saver)
-    strict.serde = strict_serializer(state)
+    strict.serde = strict_serializer(*states)
     return strict
 
 

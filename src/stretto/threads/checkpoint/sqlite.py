@@ -13,13 +13,13 @@ from stretto.threads.checkpoint.serializer import strict_serializer
 
 
 @asynccontextmanager
-async def open_sqlite(path: str | Path, state: type[Any]) -> AsyncGenerator[AsyncSqliteSaver]:
-    """The saver for threads of `state` in the file `path`, which is made where it is missing.
+async def open_sqlite(path: str | Path, *states: type[Any]) -> AsyncGenerator[AsyncSqliteSaver]:
+    """The saver in the file `path`, made where it is missing, for a graph with these states (`Graph.states`).
 
     Raises:
         GraphError: The state declares a type that would not come back as itself.
     """
-    serializer = strict_serializer(state)
+    serializer = strict_serializer(*states)
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     async with aiosqlite.connect(path) as connection:
         await connection.execute("PRAGMA journal_mode=WAL")
@@ -31,6 +31,6 @@ async def open_sqlite(path: str | Path, state: type[Any]) -> AsyncGenerator[Asyn
 
 
 @asynccontextmanager
-async def open_memory(path: str | Path, state: type[Any]) -> AsyncGenerator[InMemorySaver]:
+async def open_memory(path: str | Path, *states: type[Any]) -> AsyncGenerator[InMemorySaver]:
     """A saver that forgets everything when it is closed; `path` is not used."""
-    yield InMemorySaver(serde=strict_serializer(state))
+    yield InMemorySaver(serde=strict_serializer(*states))

@@ -20,6 +20,7 @@ from typing import (
     Required,
     TypeVar,
     Union,
+    cast,
     get_args,
     get_origin,
     get_type_hints,
@@ -52,8 +53,8 @@ VOCABULARY: frozenset[type] = frozenset(
 )
 """Our own types: any state may hold them."""
 
-_SCALARS = {type(None), bool, int, float, str, bytes, datetime, date, time, timedelta, timezone}
-_SCALARS |= {UUID, Decimal, Path, ZoneInfo}
+_TIMES = {datetime, date, time, timedelta, timezone, ZoneInfo}
+_SCALARS: set[Any] = {type(None), bool, int, float, str, bytes, UUID, Decimal, Path} | _TIMES
 _CONTAINERS = {list, dict, set, frozenset}
 _WRAPPERS = (Annotated, Required, NotRequired)
 
@@ -105,10 +106,11 @@ def _walk(annotation: Any, known: set[type]) -> Iterator[str]:
         yield from _walk(argument, known)
 
 
-def _walk_class(cls: Any, known: set[type]) -> Iterator[str]:
-    if not isinstance(cls, type):
-        yield f"{cls!r} cannot be kept; declare a class"
+def _walk_class(found: Any, known: set[type]) -> Iterator[str]:
+    if not isinstance(found, type):
+        yield f"{found!r} cannot be kept; declare a class"
         return
+    cls = cast("type[Any]", found)
     if cls in known or cls in _SCALARS or cls in _CONTAINERS or issubclass(cls, PurePath):
         return
     if cls is tuple or cls is bytearray:
@@ -132,7 +134,7 @@ def _walk_class(cls: Any, known: set[type]) -> Iterator[str]:
         )
 
 
-def _unkeepable(cls: type) -> str:
+def _unkeepable(cls: Any) -> str:
     if not _importable(cls):
         return "is not at the top of its module, where it is looked for on the way back; move it there"
     if issubclass(cls, Enum) or issubclass(cls, Plain):
@@ -142,7 +144,7 @@ def _unkeepable(cls: type) -> str:
     if dataclasses.is_dataclass(cls):
         hidden = [field.name for field in dataclasses.fields(cls) if not field.init]
         return f"has the field `{hidden[0]}` that its constructor does not take" if hidden else ""
-    if hasattr(cls, "model_dump") or (issubclass(cls, tuple) and hasattr(cls, "_asdict")):
+    if hasattr(cls, "model_dump") or hasattr(cls, "_asdict"):
         return ""
     if cls.__module__ == "numpy" and cls.__name__ == "ndarray":
         return ""
@@ -161,7 +163,7 @@ def _importable(cls: type) -> bool:
         return False
 
 
-def _fields(cls: type) -> list[Any]:
+def _fields(cls: Any) -> list[Any]:
     if not (dataclasses.is_dataclass(cls) or issubclass(cls, Plain) or hasattr(cls, "_asdict")):
         return []  # an Enum has no fields; a pydantic model is rebuilt from plain data by itself
     try:
