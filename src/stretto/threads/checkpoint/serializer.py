@@ -159,7 +159,7 @@ def strict_serializer(*states: type[Any]) -> StrictSerializer:
 
 
 def with_strict_serializer(saver: BaseCheckpointSaver[Any], *states: type[Any]) -> BaseCheckpointSaver[Any]:
-    """`saver` as it is when its serializer is its owner's choice, else a copy (of the same store) that is strict."""
+    """`saver` itself when its owner chose its serializer, else a copy (of the same store) that is strict."""
     if type(saver.serde) is not JsonPlusSerializer:
         return saver
     strict = copy.copy(saver)

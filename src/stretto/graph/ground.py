@@ -1,0 +1,48 @@
+"""The parts of langgraph that this room stands on, in one place.
+
+langgraph's generics are not complete for a strict type checker, so what is generic there is `Any` here.
+"""
+
+from typing import Any
+
+from langchain_core.runnables import Runnable, RunnableConfig
+from langgraph import channels, pregel, runtime, types
+from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.errors import EmptyInputError, GraphBubbleUp, GraphRecursionError, InvalidUpdateError
+from langgraph.graph import state  # pyright: ignore[reportMissingTypeStubs]
+from langgraph.utils import runnable  # pyright: ignore[reportMissingTypeStubs]
+
+Compiled = Any
+"""langgraph's `CompiledStateGraph`."""
+StateGraph: Any = state.StateGraph
+Pregel: type[Any] = pregel.Pregel
+Saver: type[Any] = BaseCheckpointSaver
+BinaryOperatorAggregate: type[Any] = channels.BinaryOperatorAggregate
+RunnableCallable: Any = runnable.RunnableCallable
+Command: type[Any] = types.Command
+Overwrite: type[Any] = types.Overwrite
+Send: type[Any] = types.Send
+Interrupt = Any
+interrupt: Any = types.interrupt
+get_runtime: Any = runtime.get_runtime
+
+__all__ = [
+    "BinaryOperatorAggregate",
+    "Command",
+    "Compiled",
+    "EmptyInputError",
+    "GraphBubbleUp",
+    "GraphRecursionError",
+    "Interrupt",
+    "InvalidUpdateError",
+    "Overwrite",
+    "Pregel",
+    "Runnable",
+    "RunnableCallable",
+    "RunnableConfig",
+    "Saver",
+    "Send",
+    "StateGraph",
+    "get_runtime",
+    "interrupt",
+]
