@@ -2,14 +2,18 @@
 
 import argparse
 import asyncio
+import os
 import re
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from stretto._internal.redact import redact
+from stretto.agent.project import ProjectFile, find_project
 from stretto.cli.options import common
 from stretto.cli.output import console, print_json, progress
 from stretto.documents import Hit
+from stretto.errors import KnowledgeError
 from stretto.knowledge import KnowledgeBase
 
 if TYPE_CHECKING:
@@ -24,6 +28,7 @@ examples:
 Adding again reads only what has changed. A base lives in .stretto/knowledge/NAME of the project
 (the nearest folder upwards with stretto.yaml); --kb also takes a path."""
 
+DEFAULT_STORAGE = ProjectFile().storage
 _SHOWN = 320
 _WORD = re.compile(r"\w{3,}")
 
@@ -53,8 +58,25 @@ def run(args: argparse.Namespace) -> int:
     return asyncio.run(_run(args))
 
 
+def _base(name: str, *, make: bool) -> KnowledgeBase:
+    """The base called `name`; raises KnowledgeError when it is not there and not to be made."""
+    project = find_project()
+    bare = not name.startswith((".", "~")) and not {os.sep, "/"} & set(name)
+    kept_elsewhere = bare and project.file.storage != DEFAULT_STORAGE
+    place = project.knowledge_path(name) if kept_elsewhere else name
+    embedder = os.environ.get("STRETTO_EMBEDDER") or project.file.models.embed
+    base = KnowledgeBase(place, embedder=embedder, root=project.root)
+    if not make and not base.folder.is_dir():
+        known = ", ".join(sorted(path.name for path in base.folder.parent.glob("*/"))) or "none"
+        raise KnowledgeError(
+            f"there is no knowledge base `{name}` (there: {known}). Type: stretto kb add PATH --kb {name}"
+        )
+    return base
+
+
 async def _run(args: argparse.Namespace) -> int:
-    async with KnowledgeBase(getattr(args, "kb", "default")) as base:
+    name = getattr(args, "kb", "default")
+    async with _base(name, make=args.action == "add") as base:
         match args.action:
             case "add":
                 return await _add(base, args.sources, as_json=args.json)
@@ -76,20 +98,16 @@ async def _run(args: argparse.Namespace) -> int:
 async def _add(base: KnowledgeBase, sources: Sequence[str], *, as_json: bool) -> int:
     """Returns 1 when a source failed; the others are in."""
     report = await base.add(*sources, progress=progress())
-    counts = {
-        "added": report.added,
-        "changed": report.changed,
-        "unchanged": report.unchanged,
-        "removed": report.removed,
-    }
-    failures = [{"source": str(source), "error": str(error)} for source, error in report.failed]
     if as_json:
-        print_json({**counts, "failed": failures})
+        print_json(report.as_dict())
     else:
-        print(", ".join(f"{count} {name}" for name, count in counts.items()))
-    for failure in failures:
-        print(f"failed: {failure['source']}: {failure['error']}", file=sys.stderr)
-    return 1 if failures else 0
+        counts = ("added", "changed", "unchanged", "removed")
+        print(", ".join(f"{len(getattr(report, name))} {name}" for name in counts))
+        if report.skipped:
+            print(f"skipped, of a kind that is not read: {', '.join(report.skipped)}", file=sys.stderr)
+    for source, error in report.failed:
+        print(redact(f"failed: {source}: {' '.join(str(error).split())}"), file=sys.stderr)
+    return 1 if report.failed else 0
 
 
 def as_object(hit: Hit) -> dict[str, Any]:
@@ -136,4 +154,7 @@ def _highlighted(query: str, text: str) -> "Text":
 def _show_status(status: dict[str, Any]) -> None:
     width = max(map(len, status), default=0)
     for name, value in status.items():
-        print(f"{name:{width}}  {value}")
+        text = (
+            "\n".join(f"{'':{width}}  {line}" for line in value).strip() if isinstance(value, list) else value
+        )
+        print(f"{name:{width}}  {text}")

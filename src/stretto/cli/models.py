@@ -4,6 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from stretto.cli.options import common
 from stretto.cli.output import console, print_json, progress, size
 from stretto.errors import ConfigError
 from stretto.models.local import cache
@@ -22,28 +23,41 @@ before it is opened. A pull that was broken off goes on where it stopped."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """list, pull, remove."""
-    parser.add_argument("action", nargs="?", choices=("list", "pull", "remove"), default="list")
-    parser.add_argument("names", nargs="*", metavar="NAME", help="names as `stretto models list` shows them")
-    parser.add_argument("--default", action="store_true", help="the models that an agent uses by default")
+    """list, pull, remove: each with its own."""
+    actions = parser.add_subparsers(dest="action", metavar="list|pull|remove")
+    shared = [common()]
+    actions.add_parser("list", parents=shared, help="what there is, and what is here (also without a word)")
+    fetch = actions.add_parser("pull", parents=shared, help="bring models into the cache")
+    fetch.add_argument("--default", action="store_true", help="those that an agent uses by default")
+    fetch.add_argument("names", nargs="*", metavar="NAME", help="names as `stretto models list` shows them")
+    drop = actions.add_parser("remove", parents=shared, help="delete models from the cache")
+    drop.add_argument("names", nargs="+", metavar="NAME")
 
 
 def run(args: argparse.Namespace) -> int:
     """Lists, pulls or removes."""
-    names: list[str] = [*(DEFAULTS if args.default else ()), *args.names]
-    if args.action == "list":
-        return _list(as_json=args.json)
+    match args.action:
+        case "pull":
+            return _pull([*(DEFAULTS if args.default else ()), *args.names], as_json=args.json)
+        case "remove":
+            return _remove(args.names, as_json=args.json)
+        case _:
+            return _list(as_json=args.json)
+
+
+def _pull(names: Sequence[str], *, as_json: bool) -> int:
     if not names:
-        raise ConfigError(f"no model named. Type: stretto models {args.action} NAME, or pull --default")
-    chosen = [entry(name).name for name in names]
-    if args.action == "pull":
-        bring(chosen)
-        done = [{"name": name, "path": str(cache.path_of(name))} for name in chosen]
-        if args.json:
-            print_json({"models": done})
-        return 0
-    removed = [name for name in chosen if cache.remove(name)]
-    if args.json:
+        raise ConfigError("no model named. Type: stretto models pull NAME, or stretto models pull --default")
+    chosen = list(dict.fromkeys(entry(name).name for name in names))
+    bring(chosen)
+    if as_json:
+        print_json({"models": [{"name": name, "path": str(cache.path_of(name))} for name in chosen]})
+    return 0
+
+
+def _remove(names: Sequence[str], *, as_json: bool) -> int:
+    removed = [name for name in (entry(name).name for name in names) if cache.remove(name)]
+    if as_json:
         print_json({"removed": removed})
     else:
         print(f"removed: {', '.join(removed) or 'nothing was there'}")
@@ -52,8 +66,8 @@ def run(args: argparse.Namespace) -> int:
 
 def bring(names: Sequence[str]) -> None:
     """Pulls what is missing of `names`, and shows size, licence and progress on stderr."""
-    missing = [CATALOGUE[name] for name in dict.fromkeys(names) if not cache.installed(name)]
-    there = [name for name in dict.fromkeys(names) if cache.installed(name)]
+    missing = [CATALOGUE[name] for name in names if not cache.installed(name)]
+    there = [name for name in names if cache.installed(name)]
     if there:
         print(f"already there: {', '.join(there)}", file=sys.stderr)
     if not missing:

@@ -1,0 +1,109 @@
+"""`stretto kb` fills a base, searches it and tells what is in it; the search itself is tested in its room."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stretto.cli import kb
+from stretto.cli.main import main
+
+pytestmark = [pytest.mark.slow, pytest.mark.model("minilm")]
+
+LEAVE = "# Parental leave\n\nParents may take twelve weeks of paid leave after the birth of a child.\n"
+LUNCH = "# Canteen\n\nLunch is served from noon to two. Soup of the day costs three pounds.\n"
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "stretto.yaml").write_text("agent: desk\n")
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "leave.md").write_text(LEAVE)
+    (tmp_path / "docs" / "canteen.md").write_text(LUNCH)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "100")
+    return tmp_path
+
+
+def asked(capsys: pytest.CaptureFixture[str], *given: str) -> tuple[int, Any]:
+    capsys.readouterr()
+    code = main(["kb", *given, "--kb", "handbook", "--json"])
+    return code, json.loads(capsys.readouterr().out)
+
+
+def test_what_is_added_is_found(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, report = asked(capsys, "add", "docs/")
+    assert (code, len(report["added"]), report["failed"]) == (0, 2, [])
+    assert (project / ".stretto" / "knowledge" / "handbook").is_dir()
+
+    code, found = asked(capsys, "search", "how long may parents stay at home", "--top-k", "1")
+    (hit,) = found["hits"]
+    assert list(hit) == ["document", "chunk", "page", "score", "scores", "text"]
+    assert hit["document"].endswith("leave.md") and "twelve weeks" in hit["text"]
+    assert 0 < hit["score"] <= 1 and set(hit["scores"]) <= {"dense", "keyword"}
+
+    code, status = asked(capsys, "status")
+    assert (code, status["documents"]) == (0, 2)
+
+
+def test_a_second_add_reads_only_what_changed(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asked(capsys, "add", "docs/")
+    (project / "docs" / "canteen.md").write_text(LUNCH.replace("three", "four"))
+    _, report = asked(capsys, "add", "docs/")
+    assert (len(report["changed"]), len(report["unchanged"])) == (1, 1)
+
+
+def test_people_see_a_table_with_the_words_they_asked_for(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["kb", "add", "docs/leave.md", "docs/canteen.md"]) == 0
+    assert capsys.readouterr().out == "2 added, 0 changed, 0 unchanged, 0 removed\n"
+    assert main(["kb", "search", "soup"]) == 0
+    text = capsys.readouterr().out
+    assert "score" in text and "canteen.md" in text and "Soup of the day" in text
+    assert main(["kb", "status"]) == 0
+    assert "leave.md" in capsys.readouterr().out
+
+
+def test_a_source_that_fails_is_told_and_the_others_are_in(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (project / "docs" / "broken.pdf").write_bytes(b"%PDF-1.7 nothing more")
+    code = main(["kb", "add", "docs/", "--json"])
+    out, err = capsys.readouterr()
+    report = json.loads(out)
+    assert (code, len(report["added"])) == (1, 2)
+    assert report["failed"][0]["source"].endswith("broken.pdf")
+    assert err.startswith("failed: ") and "Traceback" not in err
+
+
+@pytest.mark.parametrize("action", [["search", "soup"], ["status"]])
+def test_a_base_that_is_not_there_is_not_made(
+    action: list[str], project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["kb", *action, "--kb", "handbok"]) == 1
+    assert capsys.readouterr().err == (
+        "error: there is no knowledge base `handbok` (there: none). Type: stretto kb add PATH --kb handbok\n"
+    )
+    assert not (project / ".stretto").exists()
+
+
+def test_the_projects_storage_is_kept_to(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (project / "stretto.yaml").write_text("storage: var/data\n")
+    assert asked(capsys, "add", "docs/")[0] == 0
+    assert (project / "var" / "data" / "knowledge" / "handbook").is_dir()
+    assert asked(capsys, "search", "soup")[1]["hits"]
+
+
+@pytest.mark.parametrize("number", ["0", "-3", "many"])
+def test_top_k_is_a_positive_number(number: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["kb", "search", "soup", "--top-k", number]) == 2
+
+
+def test_a_passage_is_cut_around_the_words_that_were_asked_for() -> None:
+    text = "before " * 60 + "the soup of the day " + "after " * 80
+    shown = kb._highlighted("What soup?", text)
+    assert "soup of the day" in shown.plain and len(shown.plain) < 400
+    assert shown.plain.startswith("… ") and shown.plain.endswith(" …")
+    assert [str(span.style) for span in shown.spans] == ["bold yellow"]
