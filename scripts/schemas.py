@@ -1,4 +1,4 @@
-"""Writes schemas/*.schema.json from the types that read agent.yaml and stretto.yaml. A test holds them to it."""
+"""Writes the files in schemas/ from the types that read agent.yaml and stretto.yaml. A test compares them."""
 
 import json
 from pathlib import Path

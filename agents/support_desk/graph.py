@@ -1,5 +1,7 @@
 """The help desk's turn: choose a way, look, search or act, answer; and where to go when one is down."""
 
+import re
+
 from stretto import END, START, Graph
 from stretto.agent import AgentSpec
 from stretto.graph import Conversation
@@ -7,13 +9,28 @@ from stretto.nodes import llm, load_routes, nearest, retrieve, route, rules, say
 from stretto.nodes.node import pictures_of
 
 
+ORDER = re.compile(r"\b[A-Z]{2}-\d{4}\b", re.IGNORECASE)
+"""An order number."""
+
+
 def build(spec: AgentSpec) -> Graph:
     """The graph of one turn. A picture is always looked at; else the nearest route decides."""
     routes = load_routes(spec.folder / spec.options["routes"])
     chat, embed = spec.models.chat, spec.models.embed
     choose = route(
-        rules({"picture": lambda state: bool(pictures_of(state))}),
-        nearest(routes, embed, threshold=spec.options["closeness"], none="out_of_scope"),
+        rules(
+            {
+                "picture": lambda state: bool(pictures_of(state)),
+                "tool": lambda state: bool(ORDER.search(state["question"])),
+            }
+        ),
+        nearest(
+            routes,
+            embed,
+            threshold=spec.options["closeness"],
+            none="out_of_scope",
+            documents={"knowledge": spec.knowledge},
+        ),
         otherwise="knowledge",
     )
     words = llm(chat, prompt=spec.prompt("support_desk/small_talk"))

@@ -1,4 +1,4 @@
-"""The events of a run: a closed union, numbered from 1 without gaps. Knows nothing of who sends or shows them.
+"""The events of a run: a closed union, numbered from 1 without gaps. Knows nothing of senders and readers.
 
 `emit` fills `run_id`, `number`, `node` and `at`; a sender gives only what the event says.
 """

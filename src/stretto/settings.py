@@ -1,4 +1,4 @@
-"""Settings that travel through calls: what a model is asked for, and how much a run may use. Reads no file."""
+"""Settings that travel through calls: how a model is asked, how much a run may use. Reads no file."""
 
 from typing import Any, Literal
 

@@ -1,4 +1,4 @@
-"""Reads a YAML file into a typed struct; every error tells file, line and column. Knows no particular file."""
+"""Reads a YAML file into a typed struct; an error tells file, line and column. Knows no particular file."""
 
 import difflib
 import re

@@ -12,7 +12,7 @@ from stretto.graph import Graph
 from stretto.media.intake import take_in
 from stretto.media.store import DirectoryStore, MediaStore
 from stretto.messages import Message
-from stretto.threads.stores import open_threads
+from stretto.threads.stores import open_store
 
 if TYPE_CHECKING:
     from langgraph.graph.state import CompiledStateGraph
@@ -43,7 +43,9 @@ class Opened:
         async with self._opening:
             if loop not in self._kept:
                 stack = AsyncExitStack()
-                saver = await stack.enter_async_context(open_threads(self._threads, self._graph.state))
+                name = "memory" if self._threads == "memory" else "sqlite"
+                store = open_store(name, self._threads, self._graph.state)
+                saver = await stack.enter_async_context(store)
                 self._kept[loop] = stack, self._graph.compile(checkpointer=saver)
         return self._kept[loop][1]
 

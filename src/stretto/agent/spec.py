@@ -42,6 +42,15 @@ class Models:
     def __init__(self, project: Project, file: AgentFile, *, model: str | None = None) -> None:
         self._project, self._file, self._call = project, file, model
 
+    def names(self) -> dict[str, str]:
+        """`provider:model` of chat, vision and embed; vision is empty where no model is configured to see."""
+        vision = self._vision_file()
+        return {
+            "chat": chat_model(self._call, self._file, self._project.file).model,
+            "vision": vision.model if vision else "",
+            "embed": self._embed_name(),
+        }
+
     @cached_property
     def chat(self) -> ChatModel:
         """Answers."""
@@ -50,9 +59,7 @@ class Models:
     @cached_property
     def vision(self) -> ChatModel | None:
         """Looks at pictures: the one configured, else the chat model if it can see, else None."""
-        chosen = choose_model(
-            os.environ.get("STRETTO_VISION"), self._file.models.vision, self._project.file.models.vision
-        )
+        chosen = self._vision_file()
         if chosen is not None:
             return open_model(chosen)
         return self.chat if self.chat.capabilities.vision else None
@@ -60,13 +67,15 @@ class Models:
     @cached_property
     def embed(self) -> Embedder:
         """Turns texts into vectors."""
-        name = (
-            os.environ.get("STRETTO_EMBEDDER")
-            or self._file.models.embed
-            or self._project.file.models.embed
-            or DEFAULT_EMBEDDER
-        )
-        return embedder(name)
+        return embedder(self._embed_name())
+
+    def _embed_name(self) -> str:
+        configured = self._file.models.embed or self._project.file.models.embed
+        return os.environ.get("STRETTO_EMBEDDER") or configured or DEFAULT_EMBEDDER
+
+    def _vision_file(self) -> ModelFile | None:
+        configured = self._file.models.vision, self._project.file.models.vision
+        return choose_model(os.environ.get("STRETTO_VISION"), *configured)
 
     async def close(self) -> None:
         """Closes those that were made."""

@@ -63,7 +63,8 @@ def llm(
         effects="external" if tools else "none",
     )
     async def answer(state: State, ctx: RunContext) -> Update:
-        hits: list[Hit] = list(state.get("hits") or ())[:passages]
+        found: Sequence[Hit] = state.get("hits") or ()
+        hits = found[:passages]
         known = {"question": question_of(state), "passages": numbered(hits), "looks": looks_text(state)}
         known.update(values(state) if values else {})
         shown = await _shown(state, model, prompt, ask, known, history, ctx)

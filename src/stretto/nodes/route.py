@@ -12,7 +12,8 @@ import msgspec
 from stretto._internal.plain import Plain
 from stretto._internal.yaml_files import read_yaml
 from stretto.context import RunContext
-from stretto.errors import ConfigError
+from stretto.errors import ConfigError, StrettoError
+from stretto.knowledge import KnowledgeBase
 from stretto.messages import Message
 from stretto.models.protocol import ChatModel, Embedder, OutputSchema, complete
 from stretto.nodes.node import NodeFunction, State, Update, declares, earlier_questions, question_of
@@ -67,9 +68,10 @@ def nearest(
     routes: Mapping[str, Route],
     embedder: Embedder,
     *,
-    threshold: float = 0.3,
+    threshold: float = 0.25,
     none: str | None = None,
-    neighbours: int = 3,
+    neighbours: int = 1,
+    documents: Mapping[str, KnowledgeBase] | None = None,
 ) -> Choice:
     """The route whose sentences are nearest in meaning.
 
@@ -79,17 +81,29 @@ def nearest(
         threshold: The least closeness (cosine, mean of the nearest sentences of a route); below it, `none`.
         none: The name for none of these; None lets the next choice decide.
         neighbours: How many sentences of each route count.
+        documents: Knowledge bases by route: their passages speak for the route like its sentences do.
 
     A question that is near to nothing is tried again with the question before it, so that
     "and how long does that take?" stays on its way.
     """
     vectors = _RouteVectors(routes, embedder, neighbours)
 
+    async def closest(question: str) -> tuple[float, str]:
+        found = await vectors.closeness(question)
+        for name, knowledge in (documents or {}).items():
+            try:
+                hits = await knowledge.search(question, top_k=3)
+            except StrettoError:  # the node that searches will tell; the sentences still choose
+                continue
+            best = max((hit.scores.get("dense", 0.0) for hit in hits), default=0.0)
+            found[name] = max(found.get(name, 0.0), best)
+        return max((closeness, name) for name, closeness in found.items())
+
     async def by_meaning(state: State, ctx: RunContext) -> str | None:
         question = question_of(state)
-        name, closeness = await vectors.nearest(question)
+        closeness, name = await closest(question)
         if closeness < threshold and (before := earlier_questions(state, most=1)):
-            name, closeness = await vectors.nearest(f"{before[0]} {question}")
+            closeness, name = await closest(f"{before[0]} {question}")
         return name if closeness >= threshold else none
 
     return by_meaning
@@ -107,16 +121,14 @@ class _RouteVectors:
         self._embedder, self._neighbours = embedder, neighbours
         self._vectors: NDArray[np.float32] | None = None
 
-    async def nearest(self, question: str) -> tuple[str, float]:
+    async def closeness(self, question: str) -> dict[str, float]:
         if self._vectors is None:
             self._vectors = await self._embedder.embed([sentence for _, sentence in self._sentences])
         (asked,) = await self._embedder.embed([question])
         by_route: dict[str, list[float]] = {}
         for (name, _), closeness in zip(self._sentences, (self._vectors @ asked).tolist(), strict=True):
             by_route.setdefault(name, []).append(closeness)
-        means = {name: _mean(sorted(found)[-self._neighbours :]) for name, found in by_route.items()}
-        best = max(means, key=means.__getitem__)
-        return best, means[best]
+        return {name: _mean(sorted(found)[-self._neighbours :]) for name, found in by_route.items()}
 
 
 def _mean(values: Sequence[float]) -> float:

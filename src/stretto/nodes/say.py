@@ -2,7 +2,7 @@
 
 from stretto.context import RunContext
 from stretto.events import TextDelta
-from stretto.messages import Message
+from stretto.messages import Message, Text
 from stretto.nodes.llm import say_missing
 from stretto.nodes.node import NodeFunction, State, Update, declares
 from stretto.prompts import Prompt
@@ -16,6 +16,9 @@ def say(text: Prompt | str) -> NodeFunction:
         words = text.render() if isinstance(text, Prompt) else text
         spoken = say_missing(state.get("missing") or (), ctx) + words
         ctx.emit(TextDelta(text=words, chunks=0))
-        return {"messages": [Message("assistant", spoken, id=f"{ctx.run_id}:{ctx.node}")], "output": spoken}
+        return {
+            "messages": [Message("assistant", (Text(spoken),), id=f"{ctx.run_id}:{ctx.node}")],
+            "output": spoken,
+        }
 
     return speak

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from stretto.context import RunContext
 from stretto.messages import Message
 from stretto.nodes.node import NodeFunction, State, Update, declares
-from stretto.tools import Tool, execute
+from stretto.tools import Tool
+from stretto.tools.execute import execute
 
 
 def tools(available: Sequence[Tool]) -> NodeFunction:

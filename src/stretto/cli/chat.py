@@ -1,0 +1,96 @@
+"""`stretto chat`: a conversation in the terminal."""
+
+import argparse
+import asyncio
+import shlex
+import sys
+import uuid
+
+from stretto._internal.redact import redact
+from stretto.agent import Agent
+from stretto.agent.project import find_project
+from stretto.cli.output import console, print_json
+from stretto.cli.turns import as_object, attached, open_with_progress, turn
+from stretto.errors import StrettoError
+from stretto.messages import Part
+
+EXAMPLES = """\
+examples:
+  stretto chat                          the project's agent
+  stretto chat support_desk --thread me the same conversation each time
+  stretto chat --model local:qwen2.5-coder-1.5b
+
+in the conversation:
+  /attach FILE ...   sends pictures or documents with your next question
+  /new               begins another conversation
+  /quit              ends it (so does Ctrl-D; Ctrl-C stops an answer)
+
+Questions can be piped in too, one a line; with --json each answer is one object a line."""
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """The agent and the conversation."""
+    parser.add_argument("agent", nargs="?", metavar="AGENT", help="a name or folder (default: the project's)")
+    parser.add_argument("--thread", metavar="ID", help="the conversation to go on with (default: a new one)")
+    parser.add_argument("--model", metavar="NAME", help="answers instead of the configured model")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Talks until the input ends."""
+    agent = Agent.from_folder(find_project().agent_folder(args.agent), model=args.model)
+    with asyncio.Runner() as runner:
+        try:
+            runner.run(open_with_progress(agent))
+            return _talk(runner, agent, args.thread or uuid.uuid4().hex, as_json=args.json)
+        finally:
+            runner.run(agent.close())
+
+
+def _talk(runner: asyncio.Runner, agent: Agent, thread: str, *, as_json: bool) -> int:
+    waiting: list[str] = []
+    failed = 0
+    if sys.stdin.isatty():
+        print(f"Talking with {agent.name}. /attach FILE, /new, /quit.", file=sys.stderr)
+    while (line := _ask()) is not None:
+        match line.split(maxsplit=1):
+            case []:
+                continue
+            case ["/quit"]:
+                break
+            case ["/new"]:
+                thread = uuid.uuid4().hex
+            case ["/attach", files]:
+                waiting += shlex.split(files)
+            case _:
+                failed += not _one(runner, agent, line, waiting, thread, as_json=as_json)
+                waiting = []
+    return 1 if failed and not sys.stdin.isatty() else 0
+
+
+def _one(
+    runner: asyncio.Runner, agent: Agent, line: str, files: list[str], thread: str, *, as_json: bool
+) -> bool:
+    """One question; False when it failed. Ctrl-C stops the answer, not the conversation."""
+    try:
+        question: list[Part | str] = [line, *attached(files)]
+        result = runner.run(turn(agent, question, thread, show=not as_json))
+    except StrettoError as error:
+        print(f"error: {redact(' '.join(str(error).split()))}", file=sys.stderr)
+        return False
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return False
+    if as_json:
+        print_json(as_object(result))
+    return True
+
+
+def _ask() -> str | None:
+    """The next line, None at the end."""
+    try:
+        if sys.stdin.isatty():
+            return console().input("[bold]you[/] ")
+        line = sys.stdin.readline()
+        return line.rstrip("\n") if line else None
+    except (EOFError, KeyboardInterrupt):
+        return None
