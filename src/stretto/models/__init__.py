@@ -1,0 +1,8 @@
+"""Models: one protocol, many places where they run. Importing this loads none of them.
+
+protocol      ChatModel and Embedder, and what their streams yield
+factory       Model("provider:name") and embedder("provider:name"); the table is in providers
+wire/         any endpoint that speaks Chat Completions; openai_client: the same through a client of yours
+embeddings    any endpoint that speaks OpenAI's /embeddings
+local/        models that run on this machine
+"""

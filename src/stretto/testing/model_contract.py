@@ -32,7 +32,9 @@ from stretto.models.protocol import (
     complete,
 )
 from stretto.settings import ModelSettings
-from stretto.testing.scripted import Request
+from stretto.testing.scripted import contract_answer
+
+__all__ = ["ModelContract", "contract_answer"]
 
 CITIES = ["Paris", "Oslo"]
 COLOURS = ["red", "green", "blue"]
@@ -61,23 +63,6 @@ VERDICT = OutputSchema(
 QUESTION = Message.user("Write three sentences about the sea.")
 WEATHER_QUESTION = Message.user("What is the weather in Paris? Use the tool.")
 VERDICT_QUESTION = Message.user("Which colour is grass, and are you sure? Answer in JSON.")
-
-
-def contract_answer(request: Request) -> str | ToolCall:
-    """What a scripted model or server answers to pass the contract.
-
-    A schema is answered with JSON that fits; tools, when nothing has come back from one yet, with a call of
-    the first; everything else with a text of more than 20 words.
-    """
-    if request.schema is not None:
-        return '{"colour": "green", "sure": true}'
-    answered = any(message.role == "tool" for message in request.messages)
-    if request.tools and not answered:
-        return ToolCall("", request.tools[0].name, '{"city": "Paris"}')
-    return (
-        "The sea is wide and its colour changes with the light of the day. "
-        "Waves reach the shore in a slow rhythm. Below them live more things than we have names for."
-    )
 
 
 async def collect(

@@ -7,14 +7,14 @@ process and over HTTP.
 import asyncio
 import itertools
 import re
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from stretto._internal.plain import Plain
 from stretto.errors import ContextOverflow, MediaNotFound
-from stretto.messages import Message, Reasoning, Refusal, Text, ToolCall, ToolResult
+from stretto.messages import Message, Reasoning, Refusal, Text, ToolCall, ToolResult, ToolSpec
 from stretto.models.protocol import (
     Capabilities,
     FinishReason,
@@ -24,7 +24,6 @@ from stretto.models.protocol import (
     Reply,
     TextPiece,
     ToolCallPiece,
-    ToolSpec,
 )
 from stretto.settings import ModelSettings
 from stretto.usage import Usage
@@ -68,6 +67,44 @@ def count_tokens(messages: Sequence[Message]) -> int:
             elif isinstance(part, ToolCall):
                 total += 1 + len(tokens_of(part.arguments))
     return total
+
+
+def example_of(schema: Mapping[str, Any]) -> Any:
+    """A value that fits a plain JSON Schema: the first of an enum, every required property."""
+    if "enum" in schema:
+        return schema["enum"][0]
+    kind = schema.get("type", "object")
+    if kind == "object":
+        fields: Mapping[str, Any] = schema.get("properties", {})
+        return {name: example_of(fields[name]) for name in schema.get("required", fields)}
+    if kind == "array":
+        return [example_of(schema["items"])] if "items" in schema else []
+    examples: dict[str, Any] = {"string": "text", "integer": 1, "number": 1.5, "boolean": True}
+    return examples.get(kind)
+
+
+def contract_answer(request: Request) -> str | ToolCall:
+    """What a scripted model or server answers to pass `ModelContract`.
+
+    A schema is answered with JSON that fits; tools, while no result has come and they are not forbidden, with
+    a call of the first; everything else with a text of more than 20 words.
+    """
+    if request.schema is not None:
+        return msgspec.json.encode(example_of(request.schema.schema)).decode()
+    answered = any(message.role == "tool" for message in request.messages)
+    if request.tools and not answered and request.settings.tool_choice != "none":
+        tool = request.tools[0]
+        return ToolCall("", tool.name, msgspec.json.encode(example_of(tool.parameters)).decode())
+    return (
+        "The sea is wide and its colour changes with the light of the day. "
+        "Waves reach the shore in a slow rhythm. Below them live more things than we have names for."
+    )
+
+
+def echo_answer(request: Request) -> str:
+    """The text of the last user message."""
+    said = [message.text for message in request.messages if message.role == "user"]
+    return said[-1] if said else ""
 
 
 class Script:

@@ -1,0 +1,71 @@
+"""The one table of providers: which module opens a model, and for endpoints what is usual there.
+
+Modules are named as text and imported when one of their models is first opened.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+_WIRE = "stretto.models.wire.client:open_chat"
+_EMBEDDINGS = "stretto.models.embeddings:open_embedder"
+
+
+@dataclass(frozen=True)
+class Usual:
+    """What is usual at a provider of the Chat Completions wire; each call of `Model` may say otherwise."""
+
+    base_url: str = ""
+    """Where it is, when neither an argument nor the environment says."""
+    base_url_env: str = ""
+    """The environment variable with its address."""
+    key_env: str = ""
+    """The environment variable with the key."""
+    key_header: Literal["Authorization", "api-key"] = "Authorization"
+    """How the key is sent: as a bearer token, or plain in `api-key`."""
+    max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    """What the limit of output tokens is called."""
+    reasoning: bool = False
+    """Send earlier reasoning back as `reasoning_content`."""
+
+
+@dataclass(frozen=True)
+class Provider:
+    """Who opens the models of one provider: `module:function`, or empty where it has none."""
+
+    chat: str = _WIRE
+    embedder: str = _EMBEDDINGS
+    usual: Usual | None = field(default=None)
+    """Set for endpoints of the wire; their functions are also passed `provider=`."""
+
+
+PROVIDERS: dict[str, Provider] = {
+    "local": Provider(
+        "stretto.models.local.chat:open_local", "stretto.models.local.embeddings:open_embedder"
+    ),
+    "openai": Provider(
+        usual=Usual(
+            "https://api.openai.com/v1",
+            "OPENAI_BASE_URL",
+            "OPENAI_API_KEY",
+            max_tokens_field="max_completion_tokens",
+        )
+    ),
+    "azure": Provider(
+        usual=Usual(
+            "",
+            "AZURE_OPENAI_ENDPOINT",
+            "AZURE_OPENAI_API_KEY",
+            "api-key",
+            max_tokens_field="max_completion_tokens",
+        )
+    ),
+    "openrouter": Provider(usual=Usual("https://openrouter.ai/api/v1", key_env="OPENROUTER_API_KEY")),
+    "ollama": Provider(usual=Usual("http://127.0.0.1:11434/v1")),
+    "vllm": Provider(usual=Usual("http://127.0.0.1:8000/v1", key_env="VLLM_API_KEY", reasoning=True)),
+    "llamacpp": Provider(usual=Usual("http://127.0.0.1:8080/v1", key_env="LLAMA_API_KEY", reasoning=True)),
+    "compatible": Provider(usual=Usual(key_env="STRETTO_API_KEY", base_url_env="STRETTO_BASE_URL")),
+}
+"""Known providers, in the order shown to people. `compatible` is any endpoint of the same wire."""
+
+KEY_NEEDED = ("openai", "azure", "openrouter")
+"""Those that answer nobody without a key at their usual address."""
