@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
-from stretto.errors import ModelError, ModelUnavailable
+from stretto.errors import ConfigError, ModelUnavailable
 from stretto.models.local.catalogue import LocalFile, LocalModel
 from stretto.models.local.checked import check
 
@@ -38,10 +38,15 @@ def address(chosen: str | None = None) -> tuple[str, float]:
 
     Args:
         chosen: a base URL, "off", or None to read `STRETTO_HUB`, else the default.
+
+    Raises:
+        ConfigError: it is neither.
     """
     value = (chosen if chosen is not None else os.environ.get("STRETTO_HUB", "")).strip()
     if value.lower() in ("off", "no", "0", "none"):
         return "", 0.0
+    if value and not value.startswith(("http://", "https://")):
+        raise ConfigError(f"STRETTO_HUB is `{value}`; it can be a URL that starts with https://, or `off`.")
     return (value.rstrip("/"), ASKED_SECONDS) if value else (DEFAULT, UNASKED_SECONDS)
 
 
@@ -68,8 +73,8 @@ def offers(base: str, model: LocalModel, seconds: float) -> bool:
 
 
 def _announced(url: str, file: LocalFile, deadline: float) -> bool:
-    request = urllib.request.Request(url, method="HEAD")
     try:
+        request = urllib.request.Request(url, method="HEAD")
         with urllib.request.build_opener(_Stay()).open(
             request, timeout=max(0.1, deadline - time.monotonic())
         ) as answer:
@@ -143,5 +148,3 @@ def _copy(answer: Any, out: IO[bytes], done: int, size: int, moved: Callable[[in
         out.write(block)
         done += len(block)
         moved(done)
-    if done > size:
-        raise ModelError(f"The server sends more than the {size} bytes that the catalogue expects.")

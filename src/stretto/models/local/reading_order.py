@@ -6,7 +6,7 @@ gutter (titles) part the page into bands.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from statistics import median
 
 Point = tuple[float, float]
@@ -60,52 +60,88 @@ def _flat(shape: Corners, turn: float) -> Box:
 
 
 def _blocks(lines: list[int], boxes: Sequence[Box]) -> list[list[list[int]]]:
+    """Blocks of rows. The page is taken whole if one gutter parts it, else band by band."""
+    if not lines:
+        return []
     gutter = _gutter(lines, boxes)
-    if gutter is None:
-        return [_rows(lines, boxes)] if lines else []
-    left, right, crossing = gutter
+    if gutter is not None:
+        return _columns(lines, boxes, gutter)
+    bands = _bands(lines, boxes)
     found: list[list[list[int]]] = []
-    bands = [*sorted(_middle(boxes[line]) for line in crossing), math.inf]
-    above = -math.inf
-    for below in bands:
-        inside = _between(above, below, boxes)
-        for side in (left, right):
-            found.extend(_blocks([line for line in side if inside(line)], boxes))
-        found.extend([[line]] for line in crossing if _middle(boxes[line]) == below)
-        above = below
-    return _joined(found, crossing)
-
-
-def _between(above: float, below: float, boxes: Sequence[Box]) -> Callable[[int], bool]:
-    return lambda line: above <= _middle(boxes[line]) < below
-
-
-def _joined(blocks: list[list[list[int]]], crossing: list[int]) -> list[list[list[int]]]:
-    """Lines across the page that follow each other are one block."""
-    found: list[list[list[int]]] = []
-    for block in blocks:
-        if found and block[0][0] in crossing and found[-1][-1][0] in crossing:
-            found[-1].extend(block)
-        else:
-            found.append(block)
+    at = 0
+    while at < len(bands):
+        gutter, end = _region(bands, at, boxes)
+        inside = [line for band in bands[at:end] for line in band]
+        found.extend([_rows(inside, boxes)] if gutter is None else _columns(inside, boxes, gutter))
+        at = end
     return found
 
 
-def _gutter(lines: list[int], boxes: Sequence[Box]) -> tuple[list[int], list[int], list[int]] | None:
-    """The lines left of, right of and across the best gutter, or None."""
-    if len(lines) < 2 * COLUMN_LINES:
-        return None
-    slack = median(_height(boxes[line]) for line in lines) / 2
-    best: tuple[list[int], list[int], list[int]] | None = None
-    for x in sorted({boxes[line][0] for line in lines}):
-        left = [line for line in lines if boxes[line][2] <= x + slack]
-        right = [line for line in lines if boxes[line][0] >= x - slack and line not in left]
-        crossing = [line for line in lines if line not in left and line not in right]
-        if len(crossing) > CROSSING * len(lines) or (best and len(crossing) >= len(best[2])):
+def _region(bands: list[list[int]], at: int, boxes: Sequence[Box]) -> tuple[float | None, int]:
+    """The gutter of the band `at`, and where the bands end that share it."""
+    gutter = _gutter(bands[at], boxes)
+    end = at + 1
+    if gutter is None:
+        return None, end
+    for later in range(end, len(bands)):
+        if _sides(bands[later], boxes, gutter)[2]:
+            break
+        other = _gutter(bands[later], boxes)
+        if other is not None and abs(other - gutter) < WIDE * _height(boxes[bands[later][0]]):
+            end = later + 1
+    return gutter, end
+
+
+def _columns(lines: list[int], boxes: Sequence[Box], gutter: float) -> list[list[list[int]]]:
+    """Left column, right column, and what crosses the gutter, from band to band."""
+    left, right, crossing = _sides(lines, boxes, gutter)
+    found: list[list[list[int]]] = []
+    across: list[int] = []
+    above = -math.inf
+    for line in [*sorted(crossing, key=lambda n: _middle(boxes[n])), None]:
+        below = math.inf if line is None else _middle(boxes[line])
+        sides = [[n for n in side if above <= _middle(boxes[n]) < below] for side in (left, right)]
+        if any(sides) or line is None:
+            found.extend([_rows(across, boxes)] if across else [])
+            across = []
+        for side in sides:
+            found.extend(_blocks(side, boxes))
+        across.extend([] if line is None else [line])
+        above = below
+    return found
+
+
+def _bands(lines: list[int], boxes: Sequence[Box]) -> list[list[int]]:
+    """The lines, parted where an empty strip runs across all of them."""
+    strip = 0.8 * median(_height(boxes[line]) for line in lines)
+    found: list[list[int]] = []
+    low = -math.inf
+    for line in sorted(lines, key=lambda n: boxes[n][1]):
+        if boxes[line][1] - low > strip:
+            found.append([])
+        found[-1].append(line)
+        low = max(low, boxes[line][3])
+    return found
+
+
+def _gutter(lines: list[int], boxes: Sequence[Box]) -> float | None:
+    """Where the gutter lies that the fewest lines cross, or None."""
+    best: tuple[int, float] | None = None
+    for x in sorted({boxes[line][0] for line in lines}) if len(lines) >= 2 * COLUMN_LINES else []:
+        left, right, crossing = _sides(lines, boxes, x)
+        if len(crossing) > CROSSING * len(lines) or (best and len(crossing) >= best[0]):
             continue
         if _is_column(left, boxes) and _is_column(right, boxes) and _side_by_side(left, right, boxes):
-            best = left, right, crossing
-    return best
+            best = len(crossing), x
+    return best[1] if best else None
+
+
+def _sides(lines: list[int], boxes: Sequence[Box], gutter: float) -> tuple[list[int], list[int], list[int]]:
+    """The lines left of, right of and across a gutter."""
+    slack = median(_height(boxes[line]) for line in lines) / 2
+    left = [line for line in lines if boxes[line][2] <= gutter + slack]
+    right = [line for line in lines if boxes[line][0] >= gutter - slack and line not in left]
+    return left, right, [line for line in lines if line not in left and line not in right]
 
 
 def _is_column(lines: list[int], boxes: Sequence[Box]) -> bool:
