@@ -183,7 +183,7 @@ class Manifest:
             write.executemany("INSERT OR IGNORE INTO pending VALUES (?)", ((key,) for key in ids))
 
     def put(self, documents: Sequence[tuple[DocumentRow, Sequence[ChunkRow]]]) -> None:
-        """Shows these documents with exactly these chunks, at once; chunks they had before become leftovers."""
+        """Shows these documents with exactly these chunks, at once; earlier chunks become leftovers."""
         with self._transaction() as write:
             for row, chunks in documents:
                 _forget_chunks(write, row.document.id)

@@ -10,7 +10,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 def project_root(start: Path | None = None) -> Path:
-    """The nearest folder at or above `start` (the current one if None) with a `stretto.yaml`, else `start`."""
+    """The nearest folder at or above `start` (here if None) with a `stretto.yaml`, else `start`."""
     here = (start or Path.cwd()).resolve()
     return next((folder for folder in (here, *here.parents) if (folder / "stretto.yaml").is_file()), here)
 

@@ -61,7 +61,7 @@ def fuse(
 ) -> list[tuple[str, float, float, float]]:
     """`(id, score, cosine, keyword score)` for each candidate, best first.
 
-    Each leg is min-max normalised over all candidates; `score`, in 0..1, is alpha of dense and the rest keyword.
+    Each leg is min-max normalised over all candidates; `score`, in 0..1, has alpha of the dense leg.
     """
     dense = _normalised([pair[0] for pair in scores.values()])
     keyword = _normalised([pair[1] for pair in scores.values()])

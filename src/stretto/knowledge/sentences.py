@@ -13,10 +13,10 @@ _BREAK = re.compile(
 )
 _HEADING_LINE = re.compile(r"[ \t]{0,3}#{1,6}[ \t][^\n]*\n?")
 _ABBREVIATIONS = frozenset(
-    re.split(
-        " ",
-        "mr mrs ms dr prof st no nr vs etc e.g i.e eg ie approx fig art inc ltd co jr sr al z.b bzw ca u.s p pp "
-        "vol sec min max tel",
+    re.findall(
+        r"\S+",
+        "mr mrs ms dr prof st no nr vs etc e.g i.e eg ie approx fig art inc ltd co jr sr al z.b bzw ca u.s "
+        "p pp vol sec min max tel",
     )
 )
 

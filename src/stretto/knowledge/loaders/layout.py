@@ -6,6 +6,7 @@ lines of some width on both sides; lines that cross it stand before or after bot
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import median
 
 
@@ -131,7 +132,7 @@ def _joined(row: Sequence[Line], cells: bool) -> Line:
 
 
 def _paragraphs(lines: Sequence[Line]) -> list[Paragraph]:
-    gaps = [after.top - before.top for before, after in zip(lines, lines[1:], strict=False)]
+    gaps = [after.top - before.top for before, after in pairwise(lines)]
     leading = median([gap for gap in gaps if gap > 0] or [0])
     found: list[Paragraph] = []
     before: Line | None = None

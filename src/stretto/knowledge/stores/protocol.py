@@ -15,7 +15,7 @@ class VectorStore(Protocol):
     """Vectors by id, compared by cosine. Sync; called off the event loop, by one writer at a time."""
 
     def upsert(self, ids: Sequence[str], vectors: "Vectors") -> None:
-        """Writes one row of `vectors`, shape (len(ids), dimensions), for each id; one that is there is replaced."""
+        """Writes a row of `vectors`, shape (len(ids), dimensions), for each id, over what was there."""
         ...
 
     def delete(self, ids: Sequence[str]) -> None:

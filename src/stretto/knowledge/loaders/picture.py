@@ -1,0 +1,63 @@
+"""A picture as text: what is written on it, by OCR, and what it seems to show, by a classifier."""
+
+from typing import Any
+
+from stretto.errors import DamagedMedia, MissingExtra, ModelNotFound
+from stretto.knowledge.limits import IngestLimits
+from stretto.knowledge.loaders.protocol import Heading, Loaded
+from stretto.knowledge.loaders.text import title_from
+
+_SURE = 0.3
+"""Labels that are less likely are not worth a word."""
+
+
+def load_picture(data: bytes, name: str, limits: IngestLimits) -> Loaded:
+    """The text and the labels of a picture, under a heading with its name.
+
+    Raises:
+        MediaError: It cannot be decoded, or is too large.
+        MissingExtra: The package for OCR is not installed.
+        DamagedMedia: Nothing can be read or told from it.
+    """
+    from stretto.media.limits import MediaLimits  # noqa: PLC0415 (Pillow loads with the first picture)
+    from stretto.media.pictures import open_picture  # noqa: PLC0415
+
+    picture: Any = open_picture(data, MediaLimits(pixels=limits.pixels))
+    with picture:
+        written = _written(picture, name)
+        shown = _shown(picture)
+    title = title_from(name)
+    heading = f"# {title}"
+    parts = [heading]
+    if written:
+        parts.append(f"Text in the picture, read by OCR:\n\n{written}")
+    if shown:
+        likely = ", ".join(f"{label} ({chance:.0%})" for label, chance in shown)
+        parts.append(f"What the picture seems to show, by an image classifier: {likely}.")
+    if len(parts) == 1:
+        raise DamagedMedia(f"`{name}` shows no text and nothing that the classifier knows")
+    metadata = {"made_by": [*(["ocr"] if written else []), *(["labels"] if shown else [])]}
+    return Loaded(
+        "\n\n".join(parts), title, _kind(data), (Heading(0, len(heading), 1, title),), metadata=metadata
+    )
+
+
+def _kind(data: bytes) -> str:
+    return "image/png" if data[:4] == b"\x89PNG" else "image/webp" if data[:4] == b"RIFF" else "image/jpeg"
+
+
+def _written(picture: Any, name: str) -> str:
+    try:
+        from stretto.models.local.ocr import read_picture  # noqa: PLC0415 (OCR is an optional package)
+    except ImportError:
+        raise MissingExtra(f"reading the picture `{name}`", "local") from None
+    return read_picture(picture).text.strip()
+
+
+def _shown(picture: Any) -> list[tuple[str, float]]:
+    try:
+        from stretto.models.local.labels import labels  # noqa: PLC0415 (loads onnxruntime)
+
+        return [(label, chance) for label, chance in labels(picture, top=3) if chance >= _SURE]
+    except (ImportError, ModelNotFound):
+        return []  # labels are extra; the text is what a search needs
