@@ -6,7 +6,7 @@ import os
 import re
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from stretto._internal.redact import redact
 from stretto.agent.project import ProjectFile, find_project
@@ -154,7 +154,5 @@ def _highlighted(query: str, text: str) -> "Text":
 def _show_status(status: dict[str, Any]) -> None:
     width = max(map(len, status), default=0)
     for name, value in status.items():
-        text = (
-            "\n".join(f"{'':{width}}  {line}" for line in value).strip() if isinstance(value, list) else value
-        )
-        print(f"{name:{width}}  {text}")
+        lines = cast(list[str], value) if isinstance(value, list) else [str(value)]
+        print(f"{name:{width}}  " + f"\n{'':{width}}  ".join(lines or ["none"]))

@@ -1,0 +1,59 @@
+"""`scripts/bench.py` runs every benchmark and shows which bars hold."""
+
+import importlib.util
+import json
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "bench.py"
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The script, looking at an empty folder."""
+    spec = importlib.util.spec_from_file_location("stretto_tests_bench", SCRIPT)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    (tmp_path / "benchmarks").mkdir()
+    monkeypatch.setattr(module, "ROOT", tmp_path)
+    return module
+
+
+def benchmark(bench: ModuleType, name: str, *, value: float, limit: float) -> None:
+    bar = {"name": "cpu_ms", "value": value, "limit": limit, "holds": value <= limit}
+    report = json.dumps({"benchmark": name, "figures": {"cpu_ms": value, "turns": 12}, "bars": [bar]})
+    (bench.ROOT / "benchmarks" / f"{name}.py").write_text(f"print('working')\nprint({report!r})\n")
+
+
+def test_bars_that_hold_end_with_0(bench: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    benchmark(bench, "turn", value=3.21, limit=4)
+    assert bench.main([]) == 0
+    text = capsys.readouterr().out
+    assert "3.21" in text and "turns" in text and "yes" in text
+
+
+def test_a_bar_that_does_not_hold_ends_with_1(bench: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    benchmark(bench, "turn", value=5.0, limit=4)
+    assert bench.main([]) == 1
+
+
+@pytest.mark.parametrize("source", ["raise SystemExit(3)", "print('no report')", "print('[1]')"])
+def test_a_benchmark_without_a_report_is_shown_and_ends_with_1(
+    bench: ModuleType, source: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (bench.ROOT / "benchmarks" / "odd.py").write_text(source)
+    assert bench.main([]) == 1
+    assert "odd" in capsys.readouterr().out
+
+
+def test_names_choose_and_shared_code_is_not_run(
+    bench: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    benchmark(bench, "turn", value=1, limit=2)
+    benchmark(bench, "start", value=3, limit=2)
+    benchmark(bench, "_shared", value=3, limit=2)
+    assert bench.main(["tur"]) == 0
+    assert bench.main(["shared"]) == 1, "nothing was run"
