@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
-"""stop: the model ended; length: max_tokens or context; tool_calls: it waits for tools; content_filter: cut by
-the endpoint."""
+"""stop: the model ended; length: max_tokens or context; tool_calls: it waits for tools; content_filter:
+cut by the endpoint."""
 
 
 class Capabilities(Plain, frozen=True):
