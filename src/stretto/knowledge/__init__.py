@@ -6,7 +6,8 @@ Nothing heavy loads here: chromadb, tantivy and the loaders come with their firs
 """
 
 from stretto.knowledge.base import KnowledgeBase
+from stretto.knowledge.cite import attribute
 from stretto.knowledge.limits import IngestLimits
 from stretto.knowledge.report import AddReport, Progress
 
-__all__ = ["AddReport", "IngestLimits", "KnowledgeBase", "Progress"]
+__all__ = ["AddReport", "IngestLimits", "KnowledgeBase", "Progress", "attribute"]

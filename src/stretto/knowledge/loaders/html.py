@@ -9,6 +9,7 @@ from typing import Any
 
 from selectolax.lexbor import LexborHTMLParser
 
+from stretto.errors import DamagedMedia
 from stretto.knowledge.limits import IngestLimits
 from stretto.knowledge.loaders.protocol import Heading, Loaded
 from stretto.knowledge.loaders.text import decode, title_from
@@ -16,15 +17,15 @@ from stretto.knowledge.loaders.text import decode, title_from
 _DROPPED = frozenset(
     re.findall(
         r"\S+",
-        "-comment !doctype audio button canvas dialog embed head iframe input map math nav noscript object script "
-        "select style svg template textarea video",
+        "-comment !doctype audio button canvas dialog embed head iframe input map math nav noscript object "
+        "script select style svg template textarea video",
     )
 )
 _BLOCKS = frozenset(
     re.findall(
         r"\S+",
-        "address article aside blockquote body caption dd details div dl dt fieldset figcaption figure footer form "
-        "header hr html main ol p section summary table tbody tfoot thead tr ul",
+        "address article aside blockquote body caption dd details div dl dt fieldset figcaption figure footer "
+        "form header hr html main ol p section summary table tbody tfoot thead tr ul",
     )
 )
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
@@ -33,6 +34,8 @@ _HIDDEN_STYLE = re.compile(
     re.I,
 )
 _CHARSET = re.compile(rb"<meta[^>]{0,200}charset\s*=\s*[\"']?\s*([A-Za-z0-9_:-]{2,40})", re.I)
+_NESTING = re.compile(r"<(/?)(div|span|table|section|ul|ol|b|i|u|a|em|font|strong|form|center)\b", re.I)
+_DEEPEST = 3000
 _WIDEST_CELL = 400
 """Characters of a cell from which a table is taken for page layout."""
 
@@ -41,6 +44,7 @@ def load_html(data: bytes, name: str, limits: IngestLimits) -> Loaded:
     """The visible text of a page, with headings, lists and tables as Markdown."""
     declared = _CHARSET.search(data[:4096])
     text, encoding = decode(data, name, declared.group(1).decode("ascii") if declared else "")
+    _check_depth(text, name)
     tree: Any = LexborHTMLParser(text)
     page = _Page()
     if tree.body is not None:
@@ -51,6 +55,15 @@ def load_html(data: bytes, name: str, limits: IngestLimits) -> Loaded:
     title = first or (_collapsed(named.text() or "") if named is not None else "") or title_from(name)
     metadata = {} if encoding == "utf-8" else {"encoding": encoding}
     return Loaded(body, title, "text/html", headings, metadata=metadata)
+
+
+def _check_depth(text: str, name: str) -> None:
+    """Refuses nesting that only an attack has: the parser's time grows with its square."""
+    depth = 0
+    for closing, _ in _NESTING.findall(text):
+        depth = max(0, depth - 1) if closing else depth + 1
+        if depth > _DEEPEST:
+            raise DamagedMedia(f"`{name}` nests more than {_DEEPEST:,} elements into each other")
 
 
 class _Page:
