@@ -36,14 +36,14 @@ def runnable_body(runnable: Runnable[Any, Any]) -> Body:
     return run
 
 
-def graph_body(graph: Any, keys: frozenset[str], gathered: frozenset[str], steps: int | None) -> Body:
+def graph_body(graph: Any, keys: frozenset[str], gathered: frozenset[str], limit: int | None) -> Body:
     """A compiled graph as a body: gives back what it changed of the `keys` it shares.
 
     Of a list that nodes gather (`gathered`) it gives only the new end: the graph's own reducer appends it.
     """
 
     async def run(state: Mapping[str, Any], ctx: RunContext, config: Any) -> Any:
-        inner = config if steps is None else {**config, "recursion_limit": steps}
+        inner = config if limit is None else {**config, "recursion_limit": limit}
         after: Any = await graph.ainvoke(dict(state), inner)
         if not isinstance(after, dict):
             return after  # pyright: ignore[reportUnknownVariableType]

@@ -51,7 +51,7 @@ def compile_graph(graph: Blueprint, checkpointer: Any = None, store: Any = None)
     if isinstance(checkpointer, Saver):
         checkpointer = with_strict_serializer(checkpointer, *graph.states)
     compiled: Any = builder.compile(checkpointer=checkpointer, store=store)
-    compiled.config = {"recursion_limit": graph.steps}
+    compiled.config = {"recursion_limit": graph.steps + 1}  # langgraph wants one more than it takes
     return compiled
 
 
@@ -62,13 +62,13 @@ def _step(
     keys: frozenset[str],
     reducers: Mapping[str, Reducer],
 ) -> Any:
-    inner, steps = node.function, None
+    inner, limit = node.function, None
     if isinstance(inner, Blueprint):
-        steps, inner = inner.steps, compile_graph(inner)
+        limit, inner = inner.steps + 1, compile_graph(inner)
     own, body = False, Body
     if isinstance(inner, Pregel):
         shared = keys & frozenset(str(key) for key in inner.channels)
-        body = graph_body(inner, shared, frozenset(reducers), steps)
+        body = graph_body(inner, shared, frozenset(reducers), limit)
     elif isinstance(inner, Runnable):
         body = runnable_body(cast(Any, inner))
     else:

@@ -21,10 +21,11 @@ def earlier_answers(config: Mapping[str, Any]) -> dict[str, Any]:
     )  # langgraph has no public way to look before asking
     if pad is None:
         return {}
-    if not pad.resume:
-        if pad.get_null_resume(False) is None:
-            return {}
-        interrupt(None)  # takes the value of a plain Command(resume=...) in for this task
+    if pad.get_null_resume(False) is not None:
+        for _ in range(
+            len(pad.resume) + 1
+        ):  # takes the value of a plain Command(resume=...) in for this task
+            interrupt(None)
     answers: dict[str, Any] = {}
     for value in pad.resume:
         if isinstance(value, Mapping):

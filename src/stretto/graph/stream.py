@@ -70,7 +70,7 @@ async def play(
                 f"this run took longer than {run.limits.seconds:g} s; raise `limits.seconds`", limit="seconds"
             ) from None
     except GraphRecursionError:
-        limit: Any = max_steps or compiled.config["recursion_limit"]
+        limit: Any = max_steps or compiled.config["recursion_limit"] - 1
         raise LimitReached(
             f"this run took {limit} steps and did not end; raise `max_steps`, or give the loop a way out",
             limit="steps",
@@ -107,7 +107,7 @@ def _config(compiled: Compiled, thread_id: str, max_steps: int | None) -> dict[s
             raise ThreadError("this graph keeps threads, and no thread was named; give a `thread_id`")
         config["configurable"] = {"thread_id": thread_id}
     if max_steps is not None:
-        config["recursion_limit"] = max_steps
+        config["recursion_limit"] = max_steps + 1  # langgraph wants one more than it takes
     return config
 
 

@@ -95,24 +95,13 @@ class StrictSerializer(JsonPlusSerializer):
             if name not in self._names and not isinstance(obj, BaseException) and name not in _BUILT_IN:
                 refused.append(f"{cls.__module__}.{cls.__qualname__}")
                 raise _Refused
-            extension = jsonplus._msgpack_default(obj)  # pyright: ignore[reportPrivateUsage]
-            if isinstance(extension, str):
-                return extension
-            self._check_inside(obj, default)
-            return extension
+            _check_inside(obj, default)
+            return jsonplus._msgpack_default(obj)  # pyright: ignore[reportPrivateUsage]
 
         def packb(value: Any) -> bytes:
             return ormsgpack.packb(value, default=default, option=_OPTION)
 
         return default
-
-    def _check_inside(self, obj: Any, default: Callable[[Any], Any]) -> None:
-        """Langgraph packs the fields of other classes itself; they are held to the same rule here."""
-        fields = getattr(obj, "__dict__", None) or (obj._asdict() if hasattr(obj, "_asdict") else None)
-        if fields is None and hasattr(obj, "__dataclass_fields__"):
-            fields = {name: getattr(obj, name) for name in obj.__dataclass_fields__}
-        if fields and not hasattr(obj, "model_dump"):
-            ormsgpack.packb(fields, default=default, option=_OPTION)
 
     def _hook(self, refused: list[str]) -> Callable[[int, bytes], Any]:
         def hook(code: int, content: bytes) -> Any:
@@ -177,6 +166,17 @@ def _usual(cls: type[Plain]) -> tuple[tuple[str, Any], ...]:
         )
         for field in msgspec.structs.fields(cls)
     )
+
+
+def _check_inside(obj: Any, default: Callable[[Any], Any]) -> None:
+    """Langgraph packs the fields of other classes itself; they are held to the same rule here."""
+    if isinstance(obj, BaseException) or hasattr(obj, "model_dump"):
+        return  # kept as text, or as plain data
+    fields: Any = obj._asdict() if hasattr(obj, "_asdict") else None
+    if hasattr(obj, "__dataclass_fields__"):
+        fields = [getattr(obj, name) for name in obj.__dataclass_fields__]
+    if fields:
+        ormsgpack.packb(fields, default=default, option=_OPTION)
 
 
 def _build(code: int, module: str, name: str, payload: Any) -> Any:

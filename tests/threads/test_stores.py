@@ -1,0 +1,72 @@
+"""Threads by the name of their store."""
+
+import asyncio
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stretto.context import Run
+from stretto.errors import ConfigError, GraphError
+from stretto.graph import END, START, Conversation, Graph, new_turn
+from stretto.graph.stream import play, thread_messages
+from stretto.messages import Message
+from stretto.threads.stores import STORES, open_store
+
+
+async def echo(state: Conversation) -> Conversation:
+    said = state["messages"][-1].text
+    return {"messages": [Message.assistant(said.upper())], "output": said.upper()}
+
+
+GRAPH = Graph().add_node("echo", echo).add_edge(START, "echo").add_edge("echo", END)
+
+
+@pytest.mark.parametrize("name", STORES)
+async def test_a_conversation_goes_on_and_the_keys_of_the_turn_before_are_empty(
+    name: str, tmp_path: Path
+) -> None:
+    async with open_store(name, tmp_path / "deep" / "threads.sqlite", *GRAPH.states) as saver:
+        compiled = GRAPH.compile(saver)
+        first = await play(compiled, new_turn("one"), run=Run(), thread_id="t")
+        assert first.state["output"] == "ONE"
+        second = await play(compiled, new_turn("two"), run=Run(), thread_id="t")
+        assert [message.text for message in second.state["messages"]] == ["one", "ONE", "two", "TWO"]
+        assert len({message.id for message in second.state["messages"]}) == 4
+        assert [m.text for m in await thread_messages(compiled, "t")] == ["one", "ONE", "two", "TWO"]
+        assert await thread_messages(compiled, "other") == []
+
+
+async def test_a_thread_is_there_after_closing_and_the_file_uses_wal(tmp_path: Path) -> None:
+    path = tmp_path / "threads.sqlite"
+    async with open_store("sqlite", path, *GRAPH.states) as saver:
+        await play(GRAPH.compile(saver), new_turn("one"), run=Run(), thread_id="t")
+    async with open_store("sqlite", path, *GRAPH.states) as saver:
+        assert len(await thread_messages(GRAPH.compile(saver), "t")) == 2
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    connection.close()
+
+
+async def test_several_threads_of_one_file_do_not_mix(tmp_path: Path) -> None:
+    async with open_store("sqlite", tmp_path / "t.sqlite", *GRAPH.states) as saver:
+        compiled = GRAPH.compile(saver)
+        turns: list[Any] = [play(compiled, new_turn(str(n)), run=Run(), thread_id=str(n)) for n in range(5)]
+        played = await asyncio.gather(*turns)
+    assert [one.state["output"] for one in played] == ["0", "1", "2", "3", "4"]
+
+
+async def test_what_the_state_does_not_declare_is_refused_before_it_is_kept(tmp_path: Path) -> None:
+    async def bad(state: Conversation) -> Conversation:
+        return {"output": asyncio.Lock()}
+
+    graph = Graph().add_node("bad", bad).add_edge(START, "bad").add_edge("bad", END)
+    async with open_store("sqlite", tmp_path / "t.sqlite", *graph.states) as saver:
+        with pytest.raises(GraphError, match=r"asyncio\.locks\.Lock"):
+            await play(graph.compile(saver), new_turn("x"), run=Run(), thread_id="t")
+
+
+def test_an_unknown_store_is_a_config_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no thread store `redis`; there are memory, sqlite"):
+        open_store("redis", tmp_path / "x", Conversation)
