@@ -31,7 +31,7 @@ from stretto.errors import (
 from stretto.messages import Message, Part, Text, ToolCall, ToolSpec
 from stretto.models.local import cache, catalogue, constrain, templates
 from stretto.models.local.frames import Ask, Count, Counted, Delta, Done, Failed, Load
-from stretto.models.local.process import Call, Died, WorkerProcess, acquire, release
+from stretto.models.local.process import Call, Died, WorkerProcess, acquire, release, wanted_threads
 from stretto.models.protocol import (
     Capabilities,
     FinishReason,
@@ -117,7 +117,7 @@ class LocalChat:
         self._file = name
         self._settings = settings or ModelSettings()
         self._context = context
-        self._threads = threads or 0
+        self._threads = threads
         self._capabilities = capabilities or Capabilities(context=context, local=True)
         self._worker: WorkerProcess | None = None
 
@@ -135,6 +135,11 @@ class LocalChat:
     def pid(self) -> int | None:
         """The child's process id, None while the model is not loaded."""
         return self._worker.pid if self._worker else None
+
+    @property
+    def busy(self) -> bool:
+        """Whether the child process is making an answer, for this object or another."""
+        return self._worker is not None and self._worker.busy
 
     async def stream(
         self,
@@ -196,6 +201,19 @@ class LocalChat:
         if worker is not None:
             await asyncio.to_thread(release, worker)
 
+    def load(self) -> Load:
+        """What the child process is to load; objects for which it is equal share one.
+
+        Raises:
+            ModelNotFound: there is no such model or file.
+            ModelError: the file is not a GGUF file.
+            MissingExtra: the runtime is not installed.
+        """
+        if importlib.util.find_spec("xllamacpp") is None:
+            raise MissingExtra("local models", "local")
+        threads = wanted_threads() if self._threads is None else self._threads
+        return Load(str(_checked(self._file)), self._context, threads, BATCH, CACHE_MB)
+
     async def hear(self, call: Call, deadline: float, partial: str) -> list[Any]:
         """What came for the call; failures as errors of ours."""
         try:
@@ -232,10 +250,7 @@ class LocalChat:
 
     def _open(self) -> WorkerProcess:
         if self._worker is None:
-            if importlib.util.find_spec("xllamacpp") is None:
-                raise MissingExtra("local models", "local")
-            path = _checked(self._file)
-            self._worker = acquire(Load(str(path), self._context, self._threads, BATCH, CACHE_MB))
+            self._worker = acquire(self.load())
         return self._worker
 
     def _error(self, failed: Failed, partial: str) -> ModelError:

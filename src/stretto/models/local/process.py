@@ -17,7 +17,7 @@ from typing import IO
 
 import msgspec
 
-from stretto.errors import ModelError
+from stretto.errors import ConfigError
 from stretto.models.local.frames import (
     Ask,
     Cancel,
@@ -105,6 +105,11 @@ class WorkerProcess:
         child = self._child
         return child.pid if child else None
 
+    @property
+    def busy(self) -> bool:
+        """Whether an answer is being made."""
+        return self._playing is not None
+
     def submit(self, call: Call) -> None:
         """Queues a call; reports come to the call itself."""
         with self._lock:
@@ -156,7 +161,11 @@ class WorkerProcess:
             self._send(self._playing.order)
 
     def _send(self, order: Order) -> None:
-        child = self._child or self._start()
+        try:
+            child = self._child or self._start()
+        except OSError as error:
+            self._died(f"it could not be started: {error}")
+            return
         if self._ready:
             _write(child, order)
         else:
@@ -177,8 +186,7 @@ class WorkerProcess:
         listener = threading.Thread(target=_keep_last, args=(child.stderr, said), daemon=True)
         listener.start()
         threading.Thread(target=self._read, args=(child, listener, said), daemon=True).start()
-        threads = self._load.threads or default_threads()
-        _write(child, msgspec.structs.replace(self._load, threads=threads))
+        _write(child, msgspec.structs.replace(self._load, threads=self._load.threads or usual_threads()))
         return child
 
     def _read(self, child: subprocess.Popen[bytes], listener: threading.Thread, said: deque[str]) -> None:
@@ -240,16 +248,16 @@ def _keep_last(stream: IO[bytes] | None, said: deque[str]) -> None:
             said.append(line.decode(errors="replace").strip()[:300])
 
 
-def default_threads() -> int:
-    """Two at most, and one where the machine is busy: two that wait for each other then stand still.
+def wanted_threads() -> int:
+    """What `STRETTO_LOCAL_THREADS` says; 0 where it is not set: chosen when the child starts."""
+    wanted = os.environ.get("STRETTO_LOCAL_THREADS", "0")
+    if not wanted.isdecimal():
+        raise ConfigError(f"`STRETTO_LOCAL_THREADS` is `{wanted}`; give a whole number")
+    return int(wanted)
 
-    `STRETTO_LOCAL_THREADS` decides where it is set.
-    """
-    wanted = os.environ.get("STRETTO_LOCAL_THREADS", "")
-    if wanted:
-        if not wanted.isdecimal() or int(wanted) < 1:
-            raise ModelError(f"`STRETTO_LOCAL_THREADS` is `{wanted}`; give a whole number from 1")
-        return int(wanted)
+
+def usual_threads() -> int:
+    """Two at most, and one where the machine is busy: two that wait for each other then stand still."""
     cores = os.cpu_count() or 1
     busy = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     return 1 if busy > cores else min(2, cores)
