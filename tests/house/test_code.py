@@ -140,13 +140,14 @@ def test_no_module_imports_from_the_root_or_by_dots() -> None:
 
 
 def late_imports_without_reason(text: str) -> Iterator[int]:
-    """Lines with a bare noqa; the reason may also stand behind the late import just above."""
+    """Lines with a bare noqa; the reason may also stand just above: in a comment, or behind a late import."""
     bare = re.compile(r"#\s*noqa: PLC0415[\s)]*$")
     explained = False
     for number, line in enumerate(text.splitlines(), 1):
         if bare.search(line) and not explained:
             yield number
-        explained = "PLC0415" in line and (explained or not bare.search(line))
+        comment = line.lstrip().startswith("# ")
+        explained = comment or ("PLC0415" in line and (explained or not bare.search(line)))
 
 
 def test_a_late_import_says_why() -> None:
