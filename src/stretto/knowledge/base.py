@@ -9,6 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+import msgspec
+
 from stretto.documents import Document, Hit
 from stretto.errors import ConfigError, EmbedderMismatch, KnowledgeError
 from stretto.knowledge.ingest import Ingest, clean_indexes
@@ -222,7 +224,7 @@ class KnowledgeBase:
 
 
 def _without_text(document: Document) -> Document:
-    return Document(**{**document._asdict(), "text": ""})
+    return msgspec.structs.replace(document, text="")
 
 
 def _matching(opened: Opened, text: str, root: Path) -> list[str]:

@@ -6,7 +6,7 @@ The indexes open when they are first needed; a second add of unchanged files nee
 import asyncio
 import os
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
@@ -86,7 +86,7 @@ class Opened:
             self._keywords.settle()
 
     @asynccontextmanager
-    async def writing(self) -> AsyncIterator[None]:
+    async def writing(self) -> AsyncGenerator[None]:
         """One writer at a time, whichever event loop it runs in."""
         while not self._write.acquire(blocking=False):
             await asyncio.sleep(0.005)

@@ -34,7 +34,7 @@ _HIDDEN_STYLE = re.compile(
     re.I,
 )
 _CHARSET = re.compile(rb"<meta[^>]{0,200}charset\s*=\s*[\"']?\s*([A-Za-z0-9_:-]{2,40})", re.I)
-_NESTING = re.compile(r"<(/?)(div|span|table|section|ul|ol|b|i|u|a|em|font|strong|form|center)\b", re.I)
+_NESTING = re.compile(r"<(/?)(div|span|table|section|ul|ol|b|i|a|em|font|strong|form|center)\b", re.I)
 _DEEPEST = 3000
 _WIDEST_CELL = 400
 """Characters of a cell from which a table is taken for page layout."""

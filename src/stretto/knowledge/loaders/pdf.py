@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import pypdfium2
-import pypdfium2.raw as raw
+import pypdfium2  # pyright: ignore[reportMissingTypeStubs]
+import pypdfium2.raw  # pyright: ignore[reportMissingTypeStubs]
 
 from stretto.errors import DamagedMedia, MediaTooLarge, MissingExtra, UnsupportedMedia
 from stretto.knowledge.limits import IngestLimits
@@ -19,6 +19,7 @@ from stretto.knowledge.loaders.layout import Line, Paragraph, read_in_order
 from stretto.knowledge.loaders.protocol import Heading, Loaded, PageSpan
 from stretto.knowledge.loaders.text import title_from
 
+raw: Any = pypdfium2.raw
 _pdfium = threading.Lock()
 _DPI = 200
 _FEW = 8
