@@ -12,7 +12,6 @@ from importlib import import_module
 from typing import Protocol, cast
 
 from stretto._internal.redact import redact
-from stretto._internal.version import __version__
 from stretto.cli import logs
 from stretto.cli.options import common
 from stretto.cli.output import print_json
@@ -40,6 +39,14 @@ begin here:
 
 INTERRUPTED = 130
 _PLAIN = argparse.RawDescriptionHelpFormatter
+
+
+class _Version(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from stretto._internal.version import __version__  # noqa: PLC0415 (reads the installed metadata)
+
+        print(f"stretto {__version__}")
+        parser.exit()
 
 
 class Verb(Protocol):
@@ -71,7 +78,7 @@ def parser(verb: str | None) -> argparse.ArgumentParser:
         formatter_class=_PLAIN,
         parents=[shared],
     )
-    top.add_argument("--version", action="version", version=f"stretto {__version__}")
+    top.add_argument("--version", action=_Version, nargs=0, help="print the version")
     verbs = top.add_subparsers(dest="verb", metavar="VERB", title="verbs")
     for name, (_, summary) in VERBS.items():
         if name != verb:

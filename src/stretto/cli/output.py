@@ -5,8 +5,6 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -15,6 +13,8 @@ _EVERY = 10.0
 
 def print_json(value: Any) -> None:
     """One value as JSON on stdout, in one line; our plain types are written by their fields."""
+    import msgspec  # noqa: PLC0415 (45 ms of CPU that `--help` does not need)
+
     sys.stdout.write(msgspec.json.encode(value, enc_hook=str).decode() + "\n")
 
 
