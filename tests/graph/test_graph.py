@@ -3,6 +3,7 @@
 import asyncio
 import contextvars
 import functools
+import itertools
 import operator
 import threading
 from typing import Annotated, Any, TypedDict
@@ -43,7 +44,7 @@ def line(*nodes: tuple[str, Any], **options: Any) -> Graph:
     names = [START, *(name for name, _ in nodes), END]
     for name, function in nodes:
         graph.add_node(name, function, **options)
-    for source, target in zip(names, names[1:], strict=False):
+    for source, target in itertools.pairwise(names):
         graph.add_edge(source, target)
     return graph
 
@@ -338,7 +339,7 @@ async def test_a_node_over_its_timeout_is_named_and_its_own_timeouts_pass() -> N
     async def own(state: Tally) -> Tally:
         raise TimeoutError("mine")
 
-    with pytest.raises(NodeTimeout, match="node `slow` did not end within 0.01 s"):
+    with pytest.raises(NodeTimeout, match=r"node `slow` did not end within 0.01 s"):
         await run(line(("slow", slow), timeout=0.01))
     with pytest.raises(TimeoutError, match="mine"):
         await run(line(("own", own), timeout=5))
@@ -391,7 +392,7 @@ def looping(**options: Any) -> Graph:
 
 async def test_visits_are_bounded_also_without_our_runner() -> None:
     graph = looping(max_visits=4)
-    with pytest.raises(LimitReached, match="node `again` .* may run 4 times") as told:
+    with pytest.raises(LimitReached, match=r"node `again` .* may run 4 times") as told:
         await run(graph)
     assert told.value.limit == "visits"
     compiled = graph.compile()

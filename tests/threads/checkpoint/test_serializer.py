@@ -171,7 +171,7 @@ class OnlyClaim(TypedDict):
 def test_what_is_not_declared_is_refused_when_read_and_nothing_runs(tmp_path: Path) -> None:
     serializer = strict_serializer(Conversation)
     with pytest.raises(
-        ThreadError, match="`.*Inner`, which `Conversation` does not declare; it was not loaded"
+        ThreadError, match=r"`.*Inner`, which `Conversation` does not declare; it was not loaded"
     ):
         serializer.loads_typed(JsonPlusSerializer().dumps_typed([Inner(datetime(2026, 1, 1, tzinfo=UTC))]))
     proof = tmp_path / "ran"
