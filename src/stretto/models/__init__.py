@@ -6,3 +6,8 @@ wire/         any endpoint that speaks Chat Completions; openai_client: the same
 embeddings    any endpoint that speaks OpenAI's /embeddings
 local/        models that run on this machine
 """
+
+from stretto.models.factory import Model, embedder
+from stretto.models.protocol import Capabilities, ChatModel, Embedder
+
+__all__ = ["Capabilities", "ChatModel", "Embedder", "Model", "embedder"]

@@ -88,7 +88,7 @@ class ClientChat:
         answer = Answer(self._where, self._secrets)
         asked: Any = self._create(
             model=body.pop("model"),
-            messages=body.pop("messages"),
+            messages=[],  # `extra_body` is put over it: the client walks typed arguments field by field
             stream=body.pop("stream"),
             timeout=settings.timeout,
             extra_body=body,

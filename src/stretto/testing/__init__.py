@@ -2,6 +2,7 @@
 
 scripted        ScriptedModel: answers from a script, strict, in process
 chat_server     ChatServer: a real HTTP server that speaks Chat Completions from a script
+embedder        HashingEmbedder: vectors from words, no model
 model_contract  ModelContract: the tests every ChatModel passes (import it from there: it needs pytest)
 """
 
@@ -9,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from stretto.testing.chat_server import ChatServer, Fault
+    from stretto.testing.embedder import HashingEmbedder
     from stretto.testing.scripted import Request, Script, ScriptedModel, ScriptUsedUp
 
-__all__ = ["ChatServer", "Fault", "Request", "Script", "ScriptUsedUp", "ScriptedModel"]
+__all__ = ["ChatServer", "Fault", "HashingEmbedder", "Request", "Script", "ScriptUsedUp", "ScriptedModel"]
 
 
 def __getattr__(name: str) -> Any:
@@ -21,4 +23,6 @@ def __getattr__(name: str) -> Any:
         return getattr(import_module("stretto.testing.scripted"), name)
     if name in ("ChatServer", "Fault"):
         return getattr(import_module("stretto.testing.chat_server"), name)
+    if name == "HashingEmbedder":
+        return getattr(import_module("stretto.testing.embedder"), name)
     raise AttributeError(f"module 'stretto.testing' has no attribute {name!r}")
