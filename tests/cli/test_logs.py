@@ -55,7 +55,7 @@ def test_json_logs_are_one_object_a_line(capsys: pytest.CaptureFixture[str]) -> 
     assert (entry["level"], entry["logger"], entry["message"]) == ("INFO", "stretto.graph", "two\nlines")
 
 
-@pytest.mark.parametrize(("verbose", "shown"), [(0, 1), (1, 2), (2, 4)])
+@pytest.mark.parametrize(("verbose", "shown"), [(0, 0), (1, 2), (2, 4)])
 def test_verbosity_chooses_what_is_shown(
     verbose: int, shown: int, capsys: pytest.CaptureFixture[str]
 ) -> None:

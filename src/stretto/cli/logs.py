@@ -9,13 +9,13 @@ import os
 import re
 import sys
 import time
-from typing import Literal
+from typing import Any, Literal
 
 from stretto._internal.redact import redact
 
 _SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL", re.I)
 _SHORTEST = 8
-_LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
+_LEVELS = (logging.ERROR, logging.INFO, logging.DEBUG)
 
 
 def secrets() -> list[str]:
@@ -35,19 +35,21 @@ class Redacted(logging.Formatter):
         """The record as one text."""
         if self._form == "text":
             return redact(super().format(record), known=secrets())
-        entry = {
+        entry: dict[str, Any] = {
             "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created)),
             "level": record.levelname,
             "logger": record.name,
             "message": redact(record.getMessage(), known=secrets()),
         }
+        if isinstance(event := getattr(record, "event", None), dict):  # stretto.observe.log, masked there
+            entry["event"] = event
         if record.exc_info:
             entry["error"] = redact(self.formatException(record.exc_info), known=secrets())
-        return json.dumps(entry, ensure_ascii=False)
+        return json.dumps(entry, ensure_ascii=False, default=str)
 
 
 def start(verbose: int, form: Literal["text", "json"]) -> None:
-    """Logs from here on: warnings, with `-v` what happens, with `-vv` everything.
+    """Logs from here on: errors, with `-v` what happens, with `-vv` everything.
 
     Other packages' loggers stay at warnings until `-vv`.
     """

@@ -1,0 +1,96 @@
+"""A run's events as records of the logger `stretto.run`, secrets masked. Sets no handler and no level.
+
+Logged are runs, nodes, tools, usage and errors; never what people and models say. Arguments and outputs of
+tools only at DEBUG. Warnings are what a run went on without; an error is INFO, for it reaches the caller as
+an exception.
+"""
+
+import logging
+from typing import Any
+
+from stretto._internal.redact import redact
+from stretto.context import Sink
+from stretto.events import (
+    ErrorRaised,
+    Event,
+    Interrupted,
+    NodeFinished,
+    NodeStarted,
+    ReasoningDelta,
+    Retracted,
+    Retrieved,
+    RunFinished,
+    RunStarted,
+    TextDelta,
+    ToolFinished,
+    ToolStarted,
+    UsageReported,
+)
+
+_log = logging.getLogger("stretto.run")
+
+
+def logged(sink: Sink) -> Sink:
+    """`sink`, with each event logged behind it; `sink` itself while nobody listens to the logger."""
+    if not _log.isEnabledFor(logging.WARNING):
+        return sink
+
+    def tell(event: Event) -> None:
+        sink(event)
+        if not isinstance(event, TextDelta | ReasoningDelta):  # the many, and never logged
+            _tell(event)
+
+    return tell
+
+
+def _tell(event: Event) -> None:
+    said = _say(event)
+    if said is None:
+        return
+    level, what, fields = said
+    if not _log.isEnabledFor(level):
+        return
+    kept = {name: redact(value) if isinstance(value, str) else value for name, value in fields.items()}
+    kept = {"run": event.run_id, **({"node": event.node} if event.node else {}), **kept}
+    text = " ".join(f"{name}={value}" for name, value in kept.items())
+    _log.log(level, "%s %s", what, text, extra={"event": {"type": what, **kept}})
+
+
+def _say(event: Event) -> tuple[int, str, dict[str, Any]] | None:
+    """The level, the name and the fields to log; None for what is not logged."""
+    deep = _log.isEnabledFor(logging.DEBUG)
+    match event:
+        case RunStarted():
+            return logging.INFO, "run.started", {"agent": event.agent, "thread": event.thread_id}
+        case RunFinished():
+            return logging.INFO, "run.finished", {"status": event.status, "seconds": round(event.at, 3)}
+        case NodeStarted():
+            return logging.DEBUG, "node.started", {}
+        case NodeFinished():
+            level = logging.INFO if event.status == "ok" else logging.WARNING
+            reason = {"reason": event.missing.reason} if event.missing else {}
+            return (
+                level,
+                "node.finished",
+                {"status": event.status, "seconds": round(event.seconds, 3), **reason},
+            )
+        case ToolStarted():
+            arguments = {"arguments": event.arguments} if deep else {}
+            return logging.INFO, "tool.started", {"tool": event.name, "call": event.call_id, **arguments}
+        case ToolFinished():
+            output = {"output": event.output} if deep else {}
+            fields = {"tool": event.name, "call": event.call_id, "failed": event.is_error}
+            return logging.INFO, "tool.finished", {**fields, "seconds": round(event.seconds, 3), **output}
+        case Retrieved():
+            return logging.INFO, "retrieval", {"hits": len(event.hits)}
+        case UsageReported():
+            tokens = {"input": event.usage.input_tokens, "output": event.usage.output_tokens}
+            return logging.INFO, "usage", {"model": event.model, **tokens}
+        case Interrupted():
+            return logging.INFO, "interrupt", {"questions": len(event.questions)}
+        case Retracted():
+            return logging.WARNING, "retract", {"length": event.length}
+        case ErrorRaised():
+            return logging.INFO, "error", {"kind": event.kind, "message": event.message}
+        case _:
+            return None
