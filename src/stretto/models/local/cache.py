@@ -8,7 +8,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -78,7 +78,7 @@ def remove(name: str) -> bool:
 
 
 @contextmanager
-def locked(name: str, waiting: Callable[[], None] | None = None) -> Iterator[None]:
+def locked(name: str, waiting: Callable[[], None] | None = None) -> Generator[None]:
     """Holds the model's lock, so that of two processes that pull it one waits for the other.
 
     Args:

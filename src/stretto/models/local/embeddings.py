@@ -100,12 +100,12 @@ class MiniLM:
         return rows
 
 
-def embedder(name: str, **options: Any) -> MiniLM:
+def open_embedder(name: str, *, threads: int = THREADS) -> MiniLM:
     """The local embedder called `name`: `minilm` is the only one.
 
     Args:
         name: the part behind `local:`.
-        **options: those of `MiniLM`.
+        threads: CPU threads a text may use.
 
     Raises:
         ModelNotFound: no such embedder, or it was not pulled.
@@ -113,7 +113,7 @@ def embedder(name: str, **options: Any) -> MiniLM:
     if name.removeprefix("local:") != MODEL:
         known = ", ".join(f"local:{each.name}" for each in CATALOGUE.values() if each.kind == "embedding")
         raise ModelNotFound(f"No local embedder is called `{name}`; there is {known}.")
-    return MiniLM(**options)
+    return MiniLM(threads=threads)
 
 
 def _tokenizer(path: Path) -> Any:

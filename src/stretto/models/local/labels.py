@@ -56,7 +56,7 @@ def _pixels(image: Image.Image) -> NDArray[np.float32]:
     box = (left, top, left + side, top + side)
     square = image.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BICUBIC, box=box, reducing_gap=2.0)
     pixels = (np.asarray(square, np.float32) - 127) / 128
-    return np.ascontiguousarray(pixels.transpose(2, 0, 1)[None])
+    return np.ascontiguousarray(pixels.transpose(2, 0, 1)[None], np.float32)
 
 
 @functools.cache

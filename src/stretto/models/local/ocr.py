@@ -16,6 +16,9 @@ from stretto.errors import MediaError, MissingExtra
 from stretto.models.local.reading_order import Box, arrange, bounds
 
 THREADS = 2
+NARROW = 6
+"""The reader scales the short side up to 736 pixels: at more than this ratio of the sides it is padded first,
+or 3 x 900 pixels would become 160 million and take all memory."""
 WIDE_GAP = 1.5
 """Heights of a line from which a gap in a row is shown as several blanks."""
 
@@ -70,7 +73,7 @@ def read_picture(image: Image.Image, *, threads: int = THREADS) -> PictureText:
         MissingExtra: rapidocr is not installed.
         MediaError: the picture cannot be read.
     """
-    pixels = np.ascontiguousarray(np.asarray(_on_white(image))[:, :, ::-1])  # blue, green, red
+    pixels = np.ascontiguousarray(np.asarray(_not_narrow(_on_white(image)))[:, :, ::-1])  # blue, green, red
     with _lock, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         engine = _engine(max(1, threads))
@@ -117,3 +120,12 @@ def _on_white(image: Image.Image) -> Image.Image:
     with_alpha = image.convert("RGBA")
     white = Image.new("RGBA", image.size, "white")
     return Image.alpha_composite(white, with_alpha).convert("RGB")
+
+
+def _not_narrow(image: Image.Image) -> Image.Image:
+    least = -(-max(image.size) // NARROW)
+    if min(image.size) >= least:
+        return image
+    padded = Image.new("RGB", (max(image.width, least), max(image.height, least)), "white")
+    padded.paste(image, (0, 0))
+    return padded

@@ -60,36 +60,42 @@ def _flat(shape: Corners, turn: float) -> Box:
 
 
 def _blocks(lines: list[int], boxes: Sequence[Box]) -> list[list[list[int]]]:
-    """Blocks of rows. The page is taken whole if one gutter parts it, else band by band."""
+    """Blocks of rows. Bands that share a gutter are columns together; the page as a whole is tried last."""
     if not lines:
         return []
-    gutter = _gutter(lines, boxes)
-    if gutter is not None:
-        return _columns(lines, boxes, gutter)
     bands = _bands(lines, boxes)
+    gutters = [_gutter(band, boxes) for band in bands]
+    if not any(gutter is not None for gutter in gutters):
+        whole = _gutter(lines, boxes)  # lines so far apart that each is a band
+        return [_rows(lines, boxes)] if whole is None else _columns(lines, boxes, whole)
     found: list[list[list[int]]] = []
     at = 0
     while at < len(bands):
-        gutter, end = _region(bands, at, boxes)
-        inside = [line for band in bands[at:end] for line in band]
-        found.extend([_rows(inside, boxes)] if gutter is None else _columns(inside, boxes, gutter))
+        gutter, end = gutters[at], at + 1
+        if gutter is None:
+            found.append(_rows(bands[at], boxes))
+        else:
+            end = _end_of_columns(bands, gutters, at, boxes)
+            found.extend(_columns([line for band in bands[at:end] for line in band], boxes, gutter))
         at = end
     return found
 
 
-def _region(bands: list[list[int]], at: int, boxes: Sequence[Box]) -> tuple[float | None, int]:
-    """The gutter of the band `at`, and where the bands end that share it."""
-    gutter = _gutter(bands[at], boxes)
+def _end_of_columns(
+    bands: list[list[int]], gutters: list[float | None], at: int, boxes: Sequence[Box]
+) -> int:
+    """Where the bands end that go on with the columns of the band `at`."""
+    gutter = gutters[at] or 0.0
+    usual = median(_width(boxes[line]) for line in bands[at])
     end = at + 1
-    if gutter is None:
-        return None, end
     for later in range(end, len(bands)):
         if _sides(bands[later], boxes, gutter)[2]:
             break
-        other = _gutter(bands[later], boxes)
-        if other is not None and abs(other - gutter) < WIDE * _height(boxes[bands[later][0]]):
+        other = gutters[later]
+        same = other is not None and abs(other - gutter) < WIDE * _height(boxes[bands[later][0]])
+        if same or median(_width(boxes[line]) for line in bands[later]) >= 0.6 * usual:
             end = later + 1
-    return gutter, end
+    return end
 
 
 def _columns(lines: list[int], boxes: Sequence[Box], gutter: float) -> list[list[list[int]]]:
