@@ -9,6 +9,7 @@ from stretto.documents import Chunk, Document, Hit
 from stretto.errors import ModelUnavailable, OutputInvalid
 from stretto.events import Cited, Event, Retracted, TextDelta
 from stretto.messages import Image, Message, ToolCall, ToolResult
+from stretto.models.protocol import Capabilities
 from stretto.nodes import llm, say
 from stretto.nodes.node import last_turns
 from stretto.prompts import Prompt
@@ -129,7 +130,7 @@ async def test_the_prompt_is_filled_and_the_conversation_keeps_what_was_written(
 
 async def test_a_picture_becomes_words_for_a_model_that_does_not_see() -> None:
     ctx, _ = watched()
-    model = ScriptedModel("ok")
+    model = ScriptedModel("ok", capabilities=Capabilities(vision=False))
     picture = Image("media:" + "0" * 64, media_type="image/png", name="r.png", alt="a receipt")
     state = {"messages": [Message.user("what is it?", picture)], "question": "what is it?"}
     await llm(model)(state, ctx)

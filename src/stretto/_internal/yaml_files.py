@@ -69,7 +69,7 @@ def _explain(path: Path, node: Any, message: str, kind: type[Any]) -> ConfigErro
     target = _follow(node, where)
     if unknown and isinstance(target, yaml.MappingNode):
         name = unknown.group(1)
-        target = next((key for key, _ in target.value if key.value == name), target)
+        target = _key_below(target, name) or target
         allowed = _fields_at(kind, where)
         close = difflib.get_close_matches(name, allowed, 1)
         hint = f"; did you mean `{close[0]}`?" if close else ""
@@ -79,6 +79,13 @@ def _explain(path: Path, node: Any, message: str, kind: type[Any]) -> ConfigErro
     elif where != "$":
         text = f"`{where.lstrip('$.')}`: {text[0].lower()}{text[1:]}"
     return ConfigError(text, where=_place(path, target.start_mark if target is not None else None))
+
+
+def _key_below(node: Any, name: str) -> Any:
+    """The key `name` of a mapping or of its values: of a table, msgspec does not say which value it was."""
+    pairs: list[tuple[Any, Any]] = node.value if isinstance(node, yaml.MappingNode) else []
+    found = next((key for key, _ in pairs if key.value == name), None)
+    return found or next(filter(None, (_key_below(value, name) for _, value in pairs)), None)
 
 
 def _follow(node: Any, where: str) -> Any:
