@@ -2,23 +2,12 @@
 
 import json
 import logging
-from collections.abc import Iterator
 
 import pytest
 
 from stretto.cli import logs
 
 PLANTED = "sk-planted0123456789abcdef"
-
-
-@pytest.fixture(autouse=True)
-def quiet_again() -> Iterator[None]:
-    root, ours = logging.getLogger(), logging.getLogger("stretto")
-    before = root.handlers[:], root.level, ours.level
-    yield
-    root.handlers[:], _, _ = before
-    root.setLevel(before[1])
-    ours.setLevel(before[2])
 
 
 @pytest.mark.parametrize("form", ["text", "json"])
@@ -64,6 +53,7 @@ def test_verbosity_chooses_what_is_shown(
     logging.getLogger("stretto").info("what happens")
     logging.getLogger("stretto").debug("everything")
     logging.getLogger("another.package").info("its own business")
+    logging.getLogger("another.package").debug("all it holds")
     assert len(capsys.readouterr().err.splitlines()) == shown
 
 

@@ -51,7 +51,7 @@ class Redacted(logging.Formatter):
 def start(verbose: int, form: Literal["text", "json"]) -> None:
     """Logs from here on: errors, with `-v` what happens, with `-vv` everything.
 
-    Other packages' loggers stay at warnings until `-vv`.
+    Other packages log warnings, with `-vv` also INFO; at DEBUG some write whole conversations.
     """
     level = _LEVELS[min(verbose, 2)]
     handler = logging.StreamHandler(sys.stderr)
@@ -59,5 +59,5 @@ def start(verbose: int, form: Literal["text", "json"]) -> None:
     root = logging.getLogger()
     root.handlers[:] = [each for each in root.handlers if not isinstance(each.formatter, Redacted)]
     root.addHandler(handler)
-    root.setLevel(level if verbose > 1 else logging.WARNING)
+    root.setLevel(logging.INFO if verbose > 1 else logging.WARNING)
     logging.getLogger("stretto").setLevel(level)

@@ -1,0 +1,86 @@
+"""A planted secret, in key, header, URL and tool argument, stands in no log, error or file of a run.
+
+One exception: what the model wrote into a tool's argument is part of the conversation, and kept with it.
+"""
+
+import asyncio
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from stretto.cli.main import main
+from stretto.messages import ToolCall
+from stretto.testing import ChatServer, Fault
+
+KEY = "planted key of no known shape"
+HEADER = "sk-planted-header-0123456789"
+LOGIN = "planted-url-password"
+ARGUMENT = "sk-planted-argument-0123456789"
+
+TOOLS = '''
+from stretto import ToolError, tool
+
+
+@tool
+def pay(token: str) -> str:
+    """Pays.
+
+    Args:
+        token: What to pay with.
+    """
+    raise ToolError(f"the bank refused api_key={token}")
+'''
+
+
+@pytest.fixture
+def server() -> Iterator[ChatServer]:
+    """An endpoint that asks for the tool, then answers, then fails; in a thread of its own."""
+    call = ToolCall("1", "pay", json.dumps({"token": ARGUMENT}))
+    chat = ChatServer(
+        call, "I could not pay.", Fault("status", status=401, message=f"wrong key {KEY} {HEADER}")
+    )
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    asyncio.run_coroutine_threadsafe(chat.__aenter__(), loop).result(10)
+    yield chat
+    asyncio.run_coroutine_threadsafe(chat.__aexit__(None, None, None), loop).result(10)
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()
+
+
+@pytest.fixture
+def project(tmp_path: Path, server: ChatServer, monkeypatch: pytest.MonkeyPatch) -> Path:
+    url = server.url.replace("http://", f"http://me:{LOGIN}@")
+    (tmp_path / "agents" / "till").mkdir(parents=True)
+    (tmp_path / "tools").mkdir()
+    (tmp_path / "tools" / "bank.py").write_text(TOOLS)
+    (tmp_path / "stretto.yaml").write_text("agent: till\n")
+    (tmp_path / "agents" / "till" / "agent.yaml").write_text(
+        f"models:\n  chat:\n    model: compatible:till\n    base_url: {url}\n    api_key_env: TILL_KEY\n"
+        f"    headers: {{X-Gateway-Key: {HEADER}}}\ntools: [bank]\n"
+    )
+    monkeypatch.setenv("TILL_KEY", KEY)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_planted_secret_is_found_nowhere(
+    form: str, project: Path, server: ChatServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", "till", "Pay, please.", "-vv", "--log-format", form, "--thread", "t"]) == 0
+    assert main(["run", "till", "And now?", "-vv", "--log-format", form, "--thread", "t", "--json"]) == 1
+    out, err = capsys.readouterr()
+
+    sent = server.served[0].headers
+    assert KEY in sent["authorization"] and HEADER in sent["x-gateway-key"], "the endpoint was given them"
+    assert [secret for secret in (KEY, HEADER, LOGIN, ARGUMENT) if secret in err] == []
+    assert [secret for secret in (KEY, HEADER, LOGIN) if secret in out] == []
+    kept = b"".join(path.read_bytes() for path in (project / ".stretto").rglob("*") if path.is_file())
+    assert b"Pay, please." in kept, "the conversation is kept"
+    assert [secret for secret in (KEY, HEADER, LOGIN) if secret.encode() in kept] == []
