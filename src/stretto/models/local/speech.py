@@ -40,7 +40,7 @@ class Transcript(Plain, frozen=True):
 def transcribe(
     recording: str | Path | bytes, *, language: str | None = None, threads: int = THREADS
 ) -> Transcript:
-    """What is said in a recording. Bound to the CPU (about a third of its length): call it in a thread.
+    """What is said in a recording. Bound to the CPU for up to its own length: call it in a thread.
 
     Args:
         recording: a path, or the content of an audio file in a common format.
