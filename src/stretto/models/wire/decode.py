@@ -5,7 +5,7 @@ the read is one `TextPiece`.
 """
 
 import uuid
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 
@@ -153,61 +153,65 @@ class Answer:
         pieces: list[Piece] = []
         texts: list[str] = []
         thoughts: list[str] = []
-        for line in lines:
-            if line[:5] == b"data:" and not self.done:
-                content = line[5:].strip()
-                if content == b"[DONE]":
-                    self.done = True
-                elif content:
-                    self._take(content, texts, thoughts, pieces)
+        try:
+            for line in lines:
+                if line[:5] == b"data:" and not self.done:
+                    self._take(line[5:], texts, thoughts, pieces)
+        finally:
+            self._thoughts.extend(thoughts)
+            self._texts.extend(texts)
         shown: list[Piece] = []
         if thoughts:
-            self._thoughts.extend(thoughts)
             shown.append(ReasoningPiece("".join(thoughts)))
         if texts:
-            text = "".join(texts)
-            self._texts.append(text)
-            shown.append(TextPiece(text, len(texts)))
+            shown.append(TextPiece("".join(texts), len(texts)))
         return shown + pieces if pieces else shown
 
     def _take(self, content: bytes, texts: list[str], thoughts: list[str], pieces: list[Piece]) -> None:
+        """One event of the stream: its text is added to `texts`, and so on."""
         try:
             chunk = _chunk(content)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            self._keep(texts)
-            raise BadResponse(
-                f"{self._where} sent a chunk that cannot be read: {error}", partial=self.text
-            ) from None
+            content = content.strip()
+            if content and content != b"[DONE]":
+                self._broken(f"sent a chunk that cannot be read: {error}", texts)
+            self.done = content != b""
+            return
         self.chunks += 1
+        choices = chunk.choices
         if chunk.usage is not None:
             self._usage = chunk.usage
-        if chunk.error is not None:
-            self._keep(texts)
-            raise error_of_event(chunk.error, where=self._where, secrets=self._secrets, partial=self.text)
-        if chunk.choices is None and chunk.usage is None:
-            self._keep(texts)
-            raise BadResponse(f"{self._where} sent a chunk without `choices`", partial=self.text)
-        if chunk.model and not self._model:
+        elif chunk.error is not None:
+            partial = self.text + "".join(texts)
+            raise error_of_event(chunk.error, where=self._where, secrets=self._secrets, partial=partial)
+        elif choices is None:
+            self._broken("sent a chunk without `choices`", texts)
+        if not self._model and chunk.model:
             self._model = chunk.model
-        for choice in chunk.choices or ():
+        for choice in choices or ():
             if choice.index == 0:
-                if choice.finish_reason:
-                    self._finish = choice.finish_reason
-                if choice.delta is not None:
-                    self._change(choice.delta, texts, thoughts, pieces)
+                self._hear(choice, texts, thoughts, pieces)
 
-    def _keep(self, texts: list[str]) -> None:
-        self._texts.extend(texts)
-
-    def _change(self, delta: _Delta, texts: list[str], thoughts: list[str], pieces: list[Piece]) -> None:
+    def _hear(self, choice: _Choice, texts: list[str], thoughts: list[str], pieces: list[Piece]) -> None:
+        if choice.finish_reason:
+            self._finish = choice.finish_reason
+        delta = choice.delta
+        if delta is None:
+            return
         if delta.content:
             texts.append(delta.content)
-        thought = delta.reasoning_content or delta.reasoning
-        if thought:
-            thoughts.append(thought)
+        if delta.reasoning_content or delta.reasoning:
+            thoughts.append(delta.reasoning_content or delta.reasoning or "")
         if delta.refusal:
             self._refusals.append(delta.refusal)
-        for call in delta.tool_calls or ():
+        if delta.tool_calls:
+            self._add(delta.tool_calls, pieces)
+
+    def _broken(self, what: str, texts: list[str]) -> NoReturn:
+        raise BadResponse(f"{self._where} {what}", partial=self.text + "".join(texts)) from None
+
+    def _add(self, calls: list[_Call], pieces: list[Piece]) -> None:
+        for call in calls:
             piece = self._grow(call)
             last = pieces[-1] if pieces else None
             if isinstance(last, ToolCallPiece) and last.index == piece.index:
@@ -220,9 +224,10 @@ class Answer:
         function = call.function or _Function()
         index = self._index_of(call, function)
         growing = self._calls[index]
-        arguments = function.arguments or ""
+        arguments = function.arguments
         if isinstance(arguments, dict):  # some servers send the object itself
             arguments = msgspec.json.encode(arguments).decode()
+        arguments = arguments or ""
         if arguments:
             growing.arguments.append(arguments)
         if call.extra_content:
