@@ -10,7 +10,7 @@ import aiohttp
 import msgspec
 import numpy as np
 
-from stretto.errors import BadResponse, ConfigError, ModelTimeout, ModelUnavailable
+from stretto.errors import BadResponse, ConfigError, ModelError, ModelTimeout, ModelUnavailable
 from stretto.models.wire.endpoint import Endpoint, open_endpoint
 from stretto.models.wire.failures import error_of_status
 from stretto.models.wire.sessions import Sessions
@@ -129,6 +129,8 @@ class RemoteEmbedder:
             body["dimensions"] = self._asked
         session = await self._sessions.get()
         where = self._endpoint.where
+        failure: ModelError | None = None
+        status, headers, content = 0, dict[str, str](), b""
         try:
             async with session.post(
                 self._url,
@@ -137,15 +139,16 @@ class RemoteEmbedder:
                 timeout=self._timeout,
                 allow_redirects=False,
             ) as response:
+                status, headers = response.status, dict(response.headers)
                 content = await response.read()
         except TimeoutError:
-            raise ModelTimeout(f"{where} did not answer within {self._timeout.total:g} s") from None
+            failure = ModelTimeout(f"{where} did not answer within {self._timeout.total:g} s")
         except (aiohttp.ClientError, OSError):
-            raise ModelUnavailable(f"{where} cannot be reached, or the connection broke") from None
-        if response.status != 200:
-            raise error_of_status(
-                response.status, response.headers, content, where=where, secrets=self._endpoint.secrets
-            )
+            failure = ModelUnavailable(f"{where} cannot be reached, or the connection broke")
+        if failure is not None:
+            raise failure  # outside: what aiohttp raised holds the headers, and must not hang on ours
+        if status != 200:
+            raise error_of_status(status, headers, content, where=where, secrets=self._endpoint.secrets)
         return self._vectors(content, len(batch))
 
     def _vectors(self, content: bytes, count: int) -> "NDArray[np.float32]":

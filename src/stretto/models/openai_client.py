@@ -118,7 +118,8 @@ class ClientChat:
         except ModelError:
             raise
         except Exception as error:  # the client lets its HTTP library's own exceptions through
-            raise self._failed(error, answer.text) from None
+            failure = self._failed(error, answer.text)
+        raise failure  # outside: what the client raised holds the headers, and must not hang on ours
 
     def _failed(self, error: Exception, partial: str) -> ModelError:
         if isinstance(error, openai.APIStatusError):

@@ -18,7 +18,7 @@ from typing import Any, cast
 import pytest
 
 from stretto.errors import ContextOverflow, ModelError, StrettoError
-from stretto.messages import Image, Message, Text, ToolCall, ToolResult
+from stretto.messages import Image, Message, Text, ToolCall, ToolResult, ToolSpec
 from stretto.models.protocol import (
     Capabilities,
     ChatModel,
@@ -28,7 +28,6 @@ from stretto.models.protocol import (
     Reply,
     TextPiece,
     ToolCallPiece,
-    ToolSpec,
     complete,
 )
 from stretto.settings import ModelSettings

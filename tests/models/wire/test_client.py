@@ -185,6 +185,7 @@ async def test_each_failure_is_an_error_of_ours(asked, turn, expected, words):
     with pytest.raises(expected, match=words) as caught:
         await asked(turn)
     assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None or turn.kind == "malformed", "it would hold the headers"
     assert "`compatible:scripted`" in str(caught.value)
     if turn.after and expected is not RateLimited:
         assert caught.value.partial == "These words come"
@@ -336,3 +337,4 @@ def test_one_model_works_in_one_event_loop_after_another():
         port = free.getsockname()[1]
     model = Model("compatible:x", base_url=f"http://127.0.0.1:{port}/v1")
     assert [asyncio.run(serve_and_ask()) for _ in range(3)] == [WORDS] * 3
+    assert len(model._sessions) == 0, "each session ended with its loop"

@@ -95,6 +95,7 @@ class WireChat:
         )
         answer = Answer(self._endpoint.where, self._endpoint.secrets)
         session = await self._sessions.get()
+        failure: ModelError | None = None
         try:
             async with session.post(
                 self._url,
@@ -114,7 +115,9 @@ class WireChat:
                         break
                 await _read_to_end(response)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise self._failed(error, answer.text, settings.timeout) from None
+            failure = self._failed(error, answer.text, settings.timeout)
+        if failure is not None:
+            raise failure  # outside: what aiohttp raised holds the headers, and must not hang on ours
         yield answer.end()
 
     async def _is_whole(self, response: aiohttp.ClientResponse) -> bool:

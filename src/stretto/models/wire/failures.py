@@ -63,11 +63,12 @@ def shown_url(url: str) -> str:
 
 def retry_after(headers: Mapping[str, str], *, now: Callable[[], float] = time.time) -> float | None:
     """Seconds to wait, from `retry-after-ms` or `Retry-After` (seconds or a date); None where not said."""
+    said = {name.lower(): value for name, value in headers.items()}
     try:
-        return max(0.0, float(headers["retry-after-ms"]) / 1000)
+        return max(0.0, float(said["retry-after-ms"]) / 1000)
     except (KeyError, ValueError):
         pass
-    value = headers.get("retry-after") or headers.get("Retry-After")
+    value = said.get("retry-after")
     if value is None:
         return None
     try:

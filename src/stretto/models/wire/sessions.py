@@ -5,17 +5,8 @@ Knows no endpoint. A program that calls `asyncio.run` many times gets a working 
 
 import asyncio
 from collections.abc import AsyncGenerator
-from weakref import WeakKeyDictionary
 
 import aiohttp
-
-
-async def _keep(session: aiohttp.ClientSession) -> AsyncGenerator[aiohttp.ClientSession]:
-    # `asyncio.run` closes the async generators of its loop at its end, and so this one's session.
-    try:
-        yield session
-    finally:
-        await session.close()
 
 
 class Sessions:
@@ -29,30 +20,39 @@ class Sessions:
     def __init__(self, *, limit: int = 100, trust_env: bool = False) -> None:
         self._limit = limit
         self._trust_env = trust_env
-        self._open: WeakKeyDictionary[
-            asyncio.AbstractEventLoop,
-            tuple[aiohttp.ClientSession, AsyncGenerator[aiohttp.ClientSession]],
-        ] = WeakKeyDictionary()
+        self._open: dict[asyncio.AbstractEventLoop, AsyncGenerator[aiohttp.ClientSession]] = {}
+        self._sessions: dict[asyncio.AbstractEventLoop, aiohttp.ClientSession] = {}
 
     async def get(self) -> aiohttp.ClientSession:
         """The session of the running loop."""
         loop = asyncio.get_running_loop()
-        found = self._open.get(loop)
-        if found is not None and not found[0].closed:
-            return found[0]
+        found = self._sessions.get(loop)
+        if found is not None and not found.closed:
+            return found
+        self._open[loop] = keeper = self._keep(loop)
+        return await anext(keeper)
+
+    async def _keep(self, loop: asyncio.AbstractEventLoop) -> AsyncGenerator[aiohttp.ClientSession]:
+        # `asyncio.run` closes the async generators of its loop at its end, and so this one's session.
         session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=self._limit, keepalive_timeout=60.0),
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=self._trust_env,
-            auto_decompress=True,
         )
-        keeper = _keep(session)
-        self._open[loop] = (session, keeper)
-        await anext(keeper)
-        return session
+        self._sessions[loop] = session
+        try:
+            yield session
+        finally:
+            self._sessions.pop(loop, None)
+            self._open.pop(loop, None)
+            await session.close()
 
     async def close(self) -> None:
         """Closes the session of the running loop. Others close when their loops end."""
-        found = self._open.pop(asyncio.get_running_loop(), None)
-        if found is not None:
-            await found[1].aclose()
+        keeper = self._open.get(asyncio.get_running_loop())
+        if keeper is not None:
+            await keeper.aclose()
+
+    def __len__(self) -> int:
+        """Sessions open now, in all loops."""
+        return len(self._sessions)
