@@ -21,6 +21,7 @@ from stretto.knowledge.manifest import ChunkRow, DocumentRow
 from stretto.knowledge.opened import Opened, off_loop
 from stretto.knowledge.report import AddReport, Progress
 from stretto.knowledge.sources import Expanded, Item
+from stretto.media.limits import MediaLimits
 from stretto.models.protocol import Embedder
 
 _BATCH = 256
@@ -92,8 +93,8 @@ class Ingest:
         name = self._name_for(item)
         known = self._manifest.known(name)
         if known and known[0] == content.fingerprint:
-            if known[2] != item.origin and item.origin:
-                self._manifest.set_origin(name, item.origin)
+            if known[1:] != (item.source, item.origin or known[2]):
+                self._manifest.set_source(name, item.source, item.origin or known[2])
             self._report.unchanged.append(name)
             return
         loaded, prepared = await off_loop(_parse, item, content, name, self._limits)
@@ -106,7 +107,8 @@ class Ingest:
             version=content.version,
             source=item.source,
         )
-        row = DocumentRow(document, content.fingerprint, item.origin, loaded.pages, loaded.headings)
+        origin = item.origin or (known[2] if known else "")
+        row = DocumentRow(document, content.fingerprint, origin, loaded.pages, loaded.headings)
         stored = {row.chunk.id: row.fingerprint for row in self._manifest.chunks_of(name)}
         new = [part for part in prepared if stored.get(part.chunk.id) != part.fingerprint]
         self._batch.append((row, prepared, new))
@@ -121,7 +123,8 @@ class Ingest:
         if item.url is not None:
             from stretto.media.fetch import fetch  # noqa: PLC0415 (the network client loads with the first URL)
 
-            fetched = await fetch(item.url)
+            limits = MediaLimits(bytes=self._limits.bytes, allow=self._limits.allow)
+            fetched = await fetch(item.url, limits)
             return _content(fetched.data, fetched.media_type.partition(";")[0].strip().lower(), b"")
         return await off_loop(_read_file, item, self._limits)
 

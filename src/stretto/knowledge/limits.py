@@ -19,3 +19,5 @@ class IngestLimits:
     """Pixels of a picture, or of a rendered page."""
     files: int = 100_000
     """Files that one folder or glob may bring."""
+    allow: tuple[str, ...] = ()
+    """Hosts of URLs that may be reached although their address is private."""

@@ -193,10 +193,11 @@ class Manifest:
                 values = (_chunk_values(chunk, position) for position, chunk in enumerate(chunks))
                 write.executemany(f"INSERT INTO chunks VALUES ({','.join('?' * 10)})", values)
 
-    def set_origin(self, document: str, origin: str) -> None:
-        """Keeps which folder or glob brings a document."""
+    def set_source(self, document: str, source: str, origin: str) -> None:
+        """Keeps where a document is now, and which folder or glob brings it."""
         with self._transaction() as write:
-            write.execute("UPDATE documents SET origin = ? WHERE id = ?", (origin, document))
+            values = (source, origin, document)
+            write.execute("UPDATE documents SET source = ?, origin = ? WHERE id = ?", values)
 
     def remove(self, documents: Iterable[str]) -> None:
         """Hides documents at once; their chunks become leftovers."""

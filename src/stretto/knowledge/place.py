@@ -18,9 +18,10 @@ def project_root(start: Path | None = None) -> Path:
 def place_of(
     name_or_path: str | os.PathLike[str], root: str | os.PathLike[str] | None
 ) -> tuple[str, Path, Path]:
-    """The name, folder and project root of a knowledge base.
+    """The name and folder of a knowledge base, and the folder that its sources are kept relative to.
 
     A bare name lives in `<root>/.stretto/knowledge/<name>`; anything with a separator is the folder itself.
+    What sources are relative to follows from the folder alone, so that everyone who opens it agrees.
     """
     base = Path(root).expanduser().resolve() if root is not None else project_root()
     text = os.fspath(name_or_path)
@@ -32,9 +33,17 @@ def place_of(
         folder = (folder if folder.is_absolute() else Path.cwd() / folder).resolve()
         if folder.is_file():
             raise ConfigError(f"`{text}` is a file; a knowledge base is a folder, or a bare name")
-        return folder.name, folder, base
+        return folder.name, folder, _root_of(folder)
     if not _NAME.fullmatch(text):
         raise ConfigError(
             f"`{text}` cannot name a knowledge base; use up to 64 letters, digits, `.`, `_`, `-`, or a path"
         )
     return text, base / ".stretto" / "knowledge" / text, base
+
+
+def _root_of(folder: Path) -> Path:
+    inside = len(folder.parents) > 2 and [part.name for part in folder.parents[:2]] == [
+        "knowledge",
+        ".stretto",
+    ]
+    return folder.parents[2] if inside else folder.parent

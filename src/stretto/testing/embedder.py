@@ -1,4 +1,4 @@
-"""`HashingEmbedder`: a deterministic embedder without a model. Texts that share words come out near each other."""
+"""`HashingEmbedder`: a deterministic embedder without a model. Texts that share words are near each other."""
 
 import hashlib
 import re

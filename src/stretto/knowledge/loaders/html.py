@@ -24,17 +24,18 @@ _DROPPED = frozenset(
 _BLOCKS = frozenset(
     re.findall(
         r"\S+",
-        "address article aside blockquote body caption dd details div dl dt fieldset figcaption figure footer "
-        "form header hr html main ol p section summary table tbody tfoot thead tr ul",
+        "address article aside blockquote body caption dd details div dl dt fieldset figcaption figure "
+        "footer form header hr html main ol p section summary table tbody tfoot thead tr ul",
     )
 )
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
 _HIDDEN_STYLE = re.compile(
-    r"display\s*:\s*none|visibility\s*:\s*(?:hidden|collapse)|font-size\s*:\s*0(?![.\d])|opacity\s*:\s*0(?![.\d])",
-    re.I,
+    r"display\s*:\s*none|visibility\s*:\s*(?:hidden|collapse)"
+    r"|font-size\s*:\s*0(?![.\d])|opacity\s*:\s*0(?![.\d])",
+    re.IGNORECASE,
 )
-_CHARSET = re.compile(rb"<meta[^>]{0,200}charset\s*=\s*[\"']?\s*([A-Za-z0-9_:-]{2,40})", re.I)
-_NESTING = re.compile(r"<(/?)(div|span|table|section|ul|ol|b|i|a|em|font|strong|form|center)\b", re.I)
+_CHARSET = re.compile(rb"<meta[^>]{0,200}charset\s*=\s*[\"']?\s*([A-Za-z0-9_:-]{2,40})", re.IGNORECASE)
+_NESTING = re.compile(r"<(/?)(div|span|table|section|ul|ol|b|i|a|em|font|strong)\b", re.I)
 _DEEPEST = 3000
 _WIDEST_CELL = 400
 """Characters of a cell from which a table is taken for page layout."""

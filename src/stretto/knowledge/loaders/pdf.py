@@ -1,11 +1,10 @@
 """PDF: text page by page in reading order; pages without text are rendered and read by OCR.
 
-PDFium is not safe in several threads: one document is read at a time.
+PDFium is not safe in several threads: one page is read at a time, in this process.
 """
 
 import ctypes
 import math
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import pypdfium2  # pyright: ignore[reportMissingTypeStubs]
 import pypdfium2.raw  # pyright: ignore[reportMissingTypeStubs]
 
+from stretto._internal.pdfium import pdfium_lock
 from stretto.errors import DamagedMedia, MediaTooLarge, MissingExtra, UnsupportedMedia
 from stretto.knowledge.limits import IngestLimits
 from stretto.knowledge.loaders.layout import Line, Paragraph, read_in_order
@@ -20,8 +20,9 @@ from stretto.knowledge.loaders.protocol import Heading, Loaded, PageSpan
 from stretto.knowledge.loaders.text import title_from
 
 raw: Any = pypdfium2.raw
-_pdfium = threading.Lock()
 _DPI = 200
+_OCR_HEADING = -1.0
+"""Stands for the font size of a heading that OCR read."""
 _FEW = 8
 """With fewer characters than this a page counts as one without text."""
 
@@ -30,6 +31,7 @@ _FEW = 8
 class _Page:
     paragraphs: list[Paragraph]
     ocr: bool = False
+    unread: bool = False
 
 
 def load_pdf(data: bytes, name: str, limits: IngestLimits) -> Loaded:
@@ -42,16 +44,19 @@ def load_pdf(data: bytes, name: str, limits: IngestLimits) -> Loaded:
     """
     if b"%PDF-" not in data[:1024]:
         raise UnsupportedMedia(f"`{name}` is not a PDF, whatever its name says")
-    with _pdfium:
+    with pdfium_lock:
         document = _opened(data, name)
-        try:
-            if len(document) > limits.pages:
-                raise MediaTooLarge(f"`{name}` has {len(document)} pages; the limit is {limits.pages}")
-            pages, unread = _read_pages(document, name, limits)
+    try:
+        count = len(document)
+        if count > limits.pages:
+            raise MediaTooLarge(f"`{name}` has {count:,} pages; the limit is {limits.pages:,}")
+        pages = _read_pages(document, count, name, limits)
+        with pdfium_lock:
             title = _title(document)
-        finally:
+    finally:
+        with pdfium_lock:
             document.close()
-    return _assembled(pages, title, name, unread)
+    return _assembled(pages, title, name)
 
 
 def _opened(data: bytes, name: str) -> Any:
@@ -63,52 +68,74 @@ def _opened(data: bytes, name: str) -> Any:
         raise DamagedMedia(f"`{name}` cannot be opened as a PDF: {error}") from None
 
 
-def _read_pages(document: Any, name: str, limits: IngestLimits) -> tuple[list[_Page], list[int]]:
+def _read_pages(document: Any, count: int, name: str, limits: IngestLimits) -> list[_Page]:
     pages: list[_Page] = []
-    unread: list[int] = []
     characters, by_ocr = 0, 0
-    for number in range(1, len(document) + 1):
-        try:
-            page = document[number - 1]
-        except pypdfium2.PdfiumError:
-            unread.append(number)
-            pages.append(_Page([]))
-            continue
-        try:
-            lines = _lines(page)
-            scanned = sum(len(line.text.strip()) for line in lines) < _FEW
-            if scanned and by_ocr < limits.ocr_pages and _has_content(page):
-                by_ocr += 1
-                pages.append(_Page(_read_by_ocr(page, name, limits), ocr=True))
-            else:
-                pages.append(_Page(read_in_order(lines)))
-        finally:
-            page.close()
+    for index in range(count):
+        with pdfium_lock:
+            read = _read_page(document, index, limits, render=by_ocr < limits.ocr_pages)
+        if isinstance(read, _Page):
+            pages.append(read)
+        else:
+            by_ocr += 1
+            pages.append(_Page(_read_by_ocr(read, name), ocr=True))
         characters += sum(len(paragraph.text) for paragraph in pages[-1].paragraphs)
         if characters > limits.characters:
             raise MediaTooLarge(f"`{name}` holds more than {limits.characters:,} characters of text")
-    return pages, unread
+    if not any(page.paragraphs for page in pages):
+        raise DamagedMedia(f"`{name}` has no page with text, and none that OCR could read")
+    return pages
 
 
-def _has_content(page: Any) -> bool:
-    return raw.FPDFPage_CountObjects(page.raw) > 0
-
-
-def _read_by_ocr(page: Any, name: str, limits: IngestLimits) -> list[Paragraph]:
+def _read_page(document: Any, index: int, limits: IngestLimits, *, render: bool) -> Any:
+    """The page, or, where it has content but no text, a picture of it."""
     try:
-        from stretto.models.local.ocr import read_picture  # noqa: PLC0415 (OCR is an optional package)
-    except ImportError:
-        raise MissingExtra(f"`{name}` has a page without text, and reading it by OCR", "local") from None
+        page = document[index]
+    except pypdfium2.PdfiumError:
+        return _Page([], unread=True)
+    try:
+        lines = _lines(page)
+        few = sum(len(line.text.strip()) for line in lines) < _FEW
+        if few and raw.FPDFPage_CountObjects(page.raw) > 0:
+            return _rendered(page, limits) if render else _Page(read_in_order(lines), unread=True)
+        return _Page(read_in_order(lines))
+    except pypdfium2.PdfiumError:
+        return _Page([], unread=True)
+    finally:
+        page.close()
+
+
+def _rendered(page: Any, limits: IngestLimits) -> Any:
     width, height = page.get_size()
     scale = _DPI / 72
     if width * height * scale * scale > limits.pixels:
         scale = (limits.pixels / (width * height)) ** 0.5
-    picture = page.render(scale=scale).to_pil()
+    return page.render(scale=scale).to_pil()
+
+
+def _read_by_ocr(picture: Any, name: str) -> list[Paragraph]:
+    try:
+        from stretto.models.local.ocr import read_picture  # noqa: PLC0415 (OCR is an optional package)
+    except ImportError:
+        raise MissingExtra(f"`{name}` has a page without text, and reading it by OCR", "local") from None
     try:
         text = read_picture(picture).text
     finally:
         picture.close()
-    return [Paragraph(part.strip(), 0.0) for part in text.split("\n\n") if part.strip()]
+    return [
+        paragraph for part in text.split("\n\n") if part.strip() for paragraph in _unwrapped(part.strip())
+    ]
+
+
+def _unwrapped(block: str) -> list[Paragraph]:
+    """A block of OCR lines as paragraphs: a short first line without a full stop is taken for a heading."""
+    first, *rest = block.split("\n")
+    if not rest or "  " in block:
+        return [Paragraph(block, 0.0)]
+    short = len(first) < 0.6 * max(map(len, rest)) and first[-1:] not in ".,;:!?" and first[:1].isupper()
+    if short and len(first.split()) <= 10:
+        return [Paragraph(first, _OCR_HEADING), Paragraph(" ".join(rest), 0.0)]
+    return [Paragraph(" ".join([first, *rest]), 0.0)]
 
 
 def _lines(page: Any) -> list[Line]:
@@ -203,7 +230,7 @@ def _title(document: Any) -> str:
     return "" if title.lower().startswith(unwanted) or "." in title[-5:] else title
 
 
-def _assembled(pages: list[_Page], title: str, name: str, unread: list[int]) -> Loaded:
+def _assembled(pages: list[_Page], title: str, name: str) -> Loaded:
     levels = _heading_sizes(pages)
     parts: list[str] = []
     headings: list[Heading] = []
@@ -212,8 +239,8 @@ def _assembled(pages: list[_Page], title: str, name: str, unread: list[int]) -> 
     for number, page in enumerate(pages, 1):
         start = offset
         for paragraph in page.paragraphs:
-            if paragraph.size in levels and _like_a_heading(paragraph):
-                level = levels[paragraph.size]
+            level = levels.get(paragraph.size, 0)
+            if level and _like_a_heading(paragraph):
                 headings.append(Heading(offset, offset + len(paragraph.text), level, paragraph.text))
             parts.append(paragraph.text)
             offset += len(paragraph.text) + 2
@@ -223,7 +250,7 @@ def _assembled(pages: list[_Page], title: str, name: str, unread: list[int]) -> 
     metadata: dict[str, Any] = {"pages": len(pages)}
     if by_ocr := [number for number, page in enumerate(pages, 1) if page.ocr]:
         metadata["ocr_pages"] = by_ocr
-    if unread:
+    if unread := [number for number, page in enumerate(pages, 1) if page.unread]:
         metadata["unread_pages"] = unread
     return Loaded(
         "\n\n".join(parts),
@@ -241,11 +268,12 @@ def _heading_sizes(pages: list[_Page]) -> dict[float, int]:
     for page in pages:
         for paragraph in page.paragraphs:
             weight[paragraph.size] = weight.get(paragraph.size, 0) + len(paragraph.text)
+    weight.pop(_OCR_HEADING, None)
     if not weight:
         return {}
     body = max(weight, key=lambda size: weight[size])
     larger = sorted((size for size in weight if size > 1.12 * body > 0), reverse=True)
-    return {size: min(level, 6) for level, size in enumerate(larger, 1)}
+    return {_OCR_HEADING: 2} | {size: min(level, 6) for level, size in enumerate(larger, 1)}
 
 
 def _like_a_heading(paragraph: Paragraph) -> bool:

@@ -6,6 +6,8 @@ from stretto.errors import DamagedMedia, MissingExtra, ModelNotFound
 from stretto.knowledge.limits import IngestLimits
 from stretto.knowledge.loaders.protocol import Heading, Loaded
 from stretto.knowledge.loaders.text import title_from
+from stretto.media.limits import MediaLimits
+from stretto.media.pictures import open_picture
 
 _SURE = 0.3
 """Labels that are less likely are not worth a word."""
@@ -19,10 +21,9 @@ def load_picture(data: bytes, name: str, limits: IngestLimits) -> Loaded:
         MissingExtra: The package for OCR is not installed.
         DamagedMedia: Nothing can be read or told from it.
     """
-    from stretto.media.limits import MediaLimits  # noqa: PLC0415 (Pillow loads with the first picture)
-    from stretto.media.pictures import open_picture  # noqa: PLC0415
-
-    picture: Any = open_picture(data, MediaLimits(pixels=limits.pixels))
+    picture: Any = open_picture(
+        data, MediaLimits(bytes=limits.bytes, pixels=limits.pixels), label=f"`{name}`"
+    )
     with picture:
         written = _written(picture, name)
         shown = _shown(picture)
