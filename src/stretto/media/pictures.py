@@ -135,7 +135,7 @@ def _decoded(
     except MediaError:
         raise
     except Exception as error:
-        # On bad content Pillow's decoders raise almost anything: OSError, SyntaxError, ValueError, struct.error.
+        # On bad content Pillow's decoders raise almost anything: OSError, SyntaxError, struct.error and more.
         reason = str(error).splitlines()[0] if str(error) and isinstance(error, OSError) else "bad content"
         raise DamagedMedia(f"{label} ({kind}) is damaged or cut off: {reason}; save it again") from None
     return image, (width, height)
