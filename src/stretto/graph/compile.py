@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from stretto._internal.bridge import run_sync
 from stretto.context import RunContext, running_context
-from stretto.graph.body import Body, function_body, graph_body, runnable_body
+from stretto.graph.body import function_body, graph_body, runnable_body
 from stretto.graph.call import bind, shape_of
 from stretto.graph.ground import (
     BinaryOperatorAggregate,
@@ -65,15 +65,16 @@ def _step(
     inner, limit = node.function, None
     if isinstance(inner, Blueprint):
         limit, inner = inner.steps + 1, compile_graph(inner)
-    own, body = False, Body
+    own = takes = False
     if isinstance(inner, Pregel):
         shared = keys & frozenset(str(key) for key in inner.channels)
         body = graph_body(inner, shared, frozenset(reducers), limit)
     elif isinstance(inner, Runnable):
         body = runnable_body(cast(Any, inner))
     else:
-        own, body = not shape_of(inner).native, function_body(inner)
-    step = Step(node, body, way_of(route, always), keys=keys, reducers=reducers, own=own)
+        shape = shape_of(inner)
+        own, takes, body = not shape.native, bool(shape.context) or not shape.native, function_body(inner)
+    step = Step(node, body, way_of(route, always), keys=keys, reducers=reducers, own=own, takes=takes)
     return _declaring(step, inner) if isinstance(inner, Pregel) else step
 
 

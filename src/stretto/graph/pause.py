@@ -14,17 +14,18 @@ SCHEMA = "stretto:answers"
 """The `$id` of the resume value's JSON Schema, by which our interrupts are told from others."""
 
 
-def earlier_answers(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What was answered to this task so far, by call id."""
+def earlier_answers(config: Mapping[str, Any], *, take: bool) -> dict[str, Any]:
+    """What was answered to this task so far, by call id.
+
+    `take`: the value of a plain `Command(resume=...)` is this node's, and not for an interrupt inside of it.
+    """
     pad = config["configurable"].get(
         "__pregel_scratchpad"
     )  # langgraph has no public way to look before asking
     if pad is None:
         return {}
-    if pad.get_null_resume(False) is not None:
-        for _ in range(
-            len(pad.resume) + 1
-        ):  # takes the value of a plain Command(resume=...) in for this task
+    if take and pad.get_null_resume(False) is not None:
+        for _ in range(len(pad.resume) + 1):  # the earlier ones come first, then the new one is taken in
             interrupt(None)
     answers: dict[str, Any] = {}
     for value in pad.resume:

@@ -50,10 +50,11 @@ class Step(Runnable[Any, Any]):
         keys: frozenset[str],
         reducers: Mapping[str, Reducer],
         own: bool,
+        takes: bool,
     ) -> None:
         self.name = node.name
         self._node, self._body, self._way = node, body, way
-        self._keys, self._reducers, self._own = keys, reducers, own
+        self._keys, self._reducers, self._own, self._takes = keys, reducers, own, takes
         self._simple = node.timeout is None and node.retry is ONCE
 
     def invoke(self, input: Any, config: Any = None, **kwargs: Any) -> Any:
@@ -66,7 +67,7 @@ class Step(Runnable[Any, Any]):
         base = running_context() or _plain_context(runtime)
         name = f"{base.node}/{self.name}" if base.node else self._node.name
         info = runtime.execution_info
-        ctx = base.at(name, info.task_id if info else "", earlier_answers(config) if self._own else None)
+        ctx = base.at(name, info.task_id if info else "", earlier_answers(config, take=self._takes))
         use_context(ctx)
         self._count(base.run, name)
         ctx.emit(NodeStarted())
