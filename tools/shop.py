@@ -62,7 +62,7 @@ def order_status(order_id: str) -> str:
     """Tell where an order is: its status, its carrier and the day of delivery or collection.
 
     Args:
-        order_id: The order number, for example FC-1042.
+        order_id: The order number that the customer wrote: two letters, a dash, four digits.
     """
     with _shop() as connection:
         order = _order(connection, order_id)
@@ -113,7 +113,7 @@ def open_return(order_id: str, reason: str) -> str:
     """Open a return for a delivered order and give the customer the return number.
 
     Args:
-        order_id: The order number, for example FC-1042.
+        order_id: The order number that the customer wrote: two letters, a dash, four digits.
         reason: Why the customer sends the goods back, in a few words.
     """
     with _shop() as connection:

@@ -17,7 +17,7 @@ from stretto.messages import Part
 EXAMPLES = """\
 examples:
   stretto chat                          the project's agent
-  stretto chat support_desk --thread me the same conversation each time
+  stretto chat desk --thread me the same conversation each time
   stretto chat --model local:qwen2.5-coder-1.5b
 
 in the conversation:

@@ -10,10 +10,10 @@ from stretto.messages import Part
 
 EXAMPLES = """\
 examples:
-  stretto run support_desk "How long is the warranty on a frame?"
-  stretto run support_desk "What is wrong here?" --attach display.png
-  stretto run support_desk "And how long does that take?" --thread 5f2c...   go on with a conversation
-  stretto run support_desk "Hello" --model openai:gpt-4o-mini --json        for a program
+  stretto run desk "How long is the warranty on a frame?"
+  stretto run desk "What is wrong here?" --attach display.png
+  stretto run desk "And how long does that take?" --thread 5f2c...   go on with a conversation
+  stretto run desk "Hello" --model openai:gpt-4o-mini --json        for a program
 
 The answer's conversation is kept; its id is `thread_id` in the JSON."""
 

@@ -10,13 +10,13 @@ from stretto.documents import Hit
 from stretto.errors import ModelError
 from stretto.events import Cited, ReasoningDelta, Retracted, TextDelta
 from stretto.knowledge.cite import attribute
-from stretto.media.resolve import resolve
-from stretto.messages import Image, Message
+from stretto.messages import Message
 from stretto.models.output import Shape, output_schema, parse_output
 from stretto.models.protocol import ChatModel, Embedder, OutputSchema, ReasoningPiece, Reply, TextPiece
-from stretto.nodes.node import NodeFunction, State, Update, declares, last_turns, question_of
+from stretto.nodes.node import NodeFunction, State, Update, declares, question_of
+from stretto.nodes.shown import looks_text, numbered, shown
 from stretto.prompts import Prompt
-from stretto.results import Missing
+from stretto.results import Citation, Missing
 from stretto.settings import ModelSettings
 from stretto.tools import Tool
 from stretto.tools.execute import execute
@@ -67,46 +67,46 @@ def llm(
         hits = found[:passages]
         known = {"question": question_of(state), "passages": numbered(hits), "looks": looks_text(state)}
         known.update(values(state) if values else {})
-        shown = await _shown(state, model, prompt, ask, known, history, ctx)
-        added: list[Message] = []
-        text = say_missing(state.get("missing") or (), ctx) if wanted is None else ""
+        conversation = await shown(state, model, prompt, ask, known, history, ctx)
+        missing = state.get("missing") or ()
+        text = say_missing(missing, ctx) if wanted is None else ""
         down = len(ctx.run.missing)
+        added: list[Message] = []
         for left in range(max_rounds, -1, -1):
-            reply = await _stream(model, [*shown, *added], specs if left else (), wanted, settings, ctx)
+            reply = await _stream(
+                model, [*conversation, *added], specs if left else (), wanted, settings, ctx
+            )
             added.append(reply.message)
-            if not reply.message.tool_calls:
+            text += reply.message.text
+            if not reply.message.tool_calls or not left:
                 break
             added.append(Message.tool(*await execute(reply.message.tool_calls, table, ctx)))
-        text += added[-1].text
-        if wanted is None and ctx.run.missing[down:]:
+            text += _pause_in(text, ctx)
+        if wanted is None:
             text += say_missing(ctx.run.missing[down:], ctx, before="\n\n")
-        output = parse_output(schema, text) if schema is not None else text
-        citations = await attribute(text, hits, embedder=_embedder(cite)) if cite and hits else []
-        for citation in citations:
-            ctx.run.citations.append(citation)
-            ctx.emit(Cited(citation=citation))
+        citations = await _cited(text, hits, cite, ctx) if cite and hits else []
         added[-1] = msgspec.structs.replace(added[-1], id=f"{ctx.run_id}:{ctx.node}")
+        output = text if schema is None else parse_output(schema, added[-1].text)
         return {"messages": added, "output": output, "citations": citations}
 
     return answer
 
 
-def _embedder(cite: Embedder | bool) -> Embedder | None:
-    return None if isinstance(cite, bool) else cite
+async def _cited(text: str, hits: Sequence[Hit], cite: Embedder | bool, ctx: RunContext) -> list[Citation]:
+    """The sources of the answer, each told as it is found."""
+    citations = await attribute(text, hits, embedder=None if isinstance(cite, bool) else cite)
+    for citation in citations:
+        ctx.run.citations.append(citation)
+        ctx.emit(Cited(citation=citation))
+    return citations
 
 
-def numbered(hits: Sequence[Hit]) -> str:
-    """Hits as the model reads them: `[1] Title, heading` and the passage."""
-    blocks: list[str] = []
-    for number, hit in enumerate(hits, 1):
-        place = " > ".join(dict.fromkeys((hit.document.title or hit.document.id, *hit.chunk.headings)))
-        blocks.append(f"[{number}] {place}\n{hit.chunk.text.strip()}")
-    return "\n\n".join(blocks)
-
-
-def looks_text(state: State) -> str:
-    """What this turn's pictures show, in words."""
-    return "\n\n".join(look.text for look in state.get("looks") or ())
+def _pause_in(text: str, ctx: RunContext) -> str:
+    """A paragraph's end between what the model said before its tools ran and what it says after."""
+    if not text or text.endswith("\n"):
+        return ""
+    ctx.emit(TextDelta(text="\n\n", chunks=0))
+    return "\n\n"
 
 
 def say_missing(missing: Sequence[Missing], ctx: RunContext, *, before: str = "") -> str:
@@ -119,50 +119,6 @@ def say_missing(missing: Sequence[Missing], ctx: RunContext, *, before: str = ""
     return text
 
 
-def fill(prompt: Prompt, values: Mapping[str, str]) -> str:
-    """The prompt with those of the values that it has a place for."""
-    return prompt.render(**{name: values[name] for name in prompt.placeholders if name in values})
-
-
-async def _shown(
-    state: State,
-    model: ChatModel,
-    prompt: Prompt | str,
-    ask: Prompt | None,
-    values: Mapping[str, str],
-    history: int,
-    ctx: RunContext,
-) -> list[Message]:
-    """What the model is shown: instructions, the last turns, and the last question as `ask` puts it."""
-    messages = last_turns(state["messages"], history)
-    if ask is not None:
-        last = max(index for index, message in enumerate(messages) if message.role == "user")
-        media = messages[last].media if model.capabilities.vision else ()
-        messages[last] = Message.user(fill(ask, values), *media)
-    if any(isinstance(part, Image) for message in messages for part in message.parts):
-        messages = await _see(messages, model, ctx)
-    instructions = fill(prompt, values) if isinstance(prompt, Prompt) else prompt
-    return [Message.system(instructions), *messages] if instructions else messages
-
-
-async def _see(messages: list[Message], model: ChatModel, ctx: RunContext) -> list[Message]:
-    """Pictures inline for a model that sees, in words for one that does not."""
-    if model.capabilities.vision:
-        return await resolve(messages, ctx.media) if ctx.media is not None else messages
-    return [
-        msgspec.structs.replace(
-            message,
-            parts=tuple(
-                f"[picture {part.name or part.media_type}: {part.alt or 'not described'}]"
-                if isinstance(part, Image)
-                else part
-                for part in message.parts
-            ),
-        )
-        for message in messages
-    ]
-
-
 async def _stream(
     model: ChatModel,
     messages: Sequence[Message],
@@ -172,11 +128,11 @@ async def _stream(
     ctx: RunContext,
 ) -> Reply:
     """One model call, its text shown as it comes; what was shown is taken back when the call fails."""
-    shown = 0
+    said = 0
     try:
         async for piece in model.stream(messages, tools=tools, schema=schema, settings=settings):
             if isinstance(piece, TextPiece):
-                shown += len(piece.text)
+                said += len(piece.text)
                 ctx.emit(TextDelta(text=piece.text, chunks=piece.chunks))
             elif isinstance(piece, Reply):
                 ctx.spend(piece.usage, model=piece.model or model.name)
@@ -184,7 +140,7 @@ async def _stream(
             elif isinstance(piece, ReasoningPiece):
                 ctx.emit(ReasoningDelta(text=piece.text))
     except ModelError:
-        if shown:
-            ctx.emit(Retracted(length=shown))
+        if said:
+            ctx.emit(Retracted(length=said))
         raise
     raise ModelError(f"{model.name} ended its answer without a reply")

@@ -12,8 +12,8 @@ from stretto.media.pictures import open_picture
 from stretto.media.resolve import resolve
 from stretto.messages import Image, Message, Part
 from stretto.models.protocol import ChatModel, complete
-from stretto.nodes.llm import fill
 from stretto.nodes.node import NodeFunction, State, Update, declares, pictures_of, question_of
+from stretto.nodes.shown import fill
 from stretto.prompts import Prompt
 from stretto.settings import ModelSettings
 

@@ -1,0 +1,71 @@
+"""What a model is shown of a conversation: instructions, the last turns, passages, and what pictures show."""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from stretto.context import RunContext
+from stretto.documents import Hit
+from stretto.media.resolve import resolve
+from stretto.messages import Image, Message
+from stretto.models.protocol import ChatModel
+from stretto.nodes.node import State, last_turns
+from stretto.prompts import Prompt
+
+
+def numbered(hits: Sequence[Hit]) -> str:
+    """Hits as the model reads them: `[1] Title, heading` and the passage."""
+    blocks: list[str] = []
+    for number, hit in enumerate(hits, 1):
+        place = " > ".join(dict.fromkeys((hit.document.title or hit.document.id, *hit.chunk.headings)))
+        blocks.append(f"[{number}] {place}\n{hit.chunk.text.strip()}")
+    return "\n\n".join(blocks)
+
+
+def looks_text(state: State) -> str:
+    """What this turn's pictures show, in words."""
+    return "\n\n".join(look.text for look in state.get("looks") or ())
+
+
+def fill(prompt: Prompt, values: Mapping[str, str]) -> str:
+    """The prompt with those of the values that it has a place for."""
+    return prompt.render(**{name: values[name] for name in prompt.placeholders if name in values})
+
+
+async def shown(
+    state: State,
+    model: ChatModel,
+    prompt: Prompt | str,
+    ask: Prompt | None,
+    values: Mapping[str, str],
+    history: int,
+    ctx: RunContext,
+) -> list[Message]:
+    """What the model is shown: instructions, the last turns, and the last question as `ask` puts it."""
+    messages = last_turns(state["messages"], history)
+    if ask is not None:
+        last = max(index for index, message in enumerate(messages) if message.role == "user")
+        media = messages[last].media if model.capabilities.vision else ()
+        messages[last] = Message.user(fill(ask, values), *media)
+    if any(isinstance(part, Image) for message in messages for part in message.parts):
+        messages = await _see(messages, model, ctx)
+    instructions = fill(prompt, values) if isinstance(prompt, Prompt) else prompt
+    return [Message.system(instructions), *messages] if instructions else messages
+
+
+async def _see(messages: list[Message], model: ChatModel, ctx: RunContext) -> list[Message]:
+    """Pictures inline for a model that sees, in words for one that does not."""
+    if model.capabilities.vision:
+        return await resolve(messages, ctx.media) if ctx.media is not None else messages
+    return [
+        msgspec.structs.replace(
+            message,
+            parts=tuple(
+                f"[picture {part.name or part.media_type}: {part.alt or 'not described'}]"
+                if isinstance(part, Image)
+                else part
+                for part in message.parts
+            ),
+        )
+        for message in messages
+    ]
