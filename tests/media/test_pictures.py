@@ -1,10 +1,11 @@
 import io
+import random
 
 import pytest
 from PIL import Image
 from tests.media import makers
 
-from stretto.errors import MediaTooLarge, UnsupportedMedia
+from stretto.errors import MediaError, MediaTooLarge, UnsupportedMedia
 from stretto.media.limits import MediaLimits
 from stretto.media.pictures import MAX_SENT, for_model, open_picture
 
@@ -129,3 +130,38 @@ def test_a_picture_too_large_without_loss_is_sent_as_jpeg():
 def test_a_sliver_keeps_at_least_one_pixel():
     ready = for_model(makers.picture(size=(20_000, 2)), 100)
     assert (ready.width, ready.height) == (100, 1)
+
+
+SAMPLES = {
+    "png": makers.picture(),
+    "jpeg": makers.picture("JPEG"),
+    "exif": makers.turned(6),
+    "gif": makers.animation(4),
+    "apng": makers.animation(4, "PNG"),
+    "webp": makers.picture("WEBP"),
+    "bmp": makers.picture("BMP"),
+    "tiff": makers.picture("TIFF"),
+    "lzw": makers.picture("TIFF", compression="tiff_lzw"),
+}
+
+
+@pytest.mark.filterwarnings("ignore")  # Pillow warns about much that it then reads
+@pytest.mark.parametrize("name", SAMPLES)
+def test_whatever_is_damaged_only_our_errors_come_out(name: str):
+    chance = random.Random(name)
+    limits = MediaLimits(pixels=1_000_000)
+    refused = 0
+    for _ in range(150):
+        data = bytearray(SAMPLES[name])
+        for _ in range(chance.randint(1, 6)):
+            data[chance.randrange(len(data) if chance.random() < 0.5 else min(len(data), 120))] = (
+                chance.randrange(256)
+            )
+        if chance.random() < 0.2:
+            data = data[: chance.randrange(1, len(data))]
+        try:
+            open_picture(bytes(data), limits)
+            for_model(bytes(data), 20, limits)
+        except MediaError:
+            refused += 1
+    assert refused

@@ -53,7 +53,7 @@ def open_picture(
         MediaTooLarge: More bytes, pixels, frames or scans than allowed; told before decoding.
         DamagedMedia: It cannot be decoded.
     """
-    return _upright(_decoded(data, limits, label)[0])
+    return _upright(_decoded(data, limits, label).image)
 
 
 @dataclass(frozen=True)
@@ -82,11 +82,11 @@ def for_model(
         MediaError: As `open_picture`.
     """
     kind = kind_of(data)
-    source, size = _decoded(data, limits, label, fit=max_side)
-    frames: int = getattr(source, "n_frames", 1)
-    plain = frames == 1 and kind not in ("image/bmp", "image/tiff") and _HARMLESS.issuperset(source.info)
-    if plain and max(size) <= max_side:
-        return ForModel(data, kind, *size)
+    opened = _decoded(data, limits, label, fit=max_side)
+    source = opened.image
+    bare = opened.frames == 1 and _HARMLESS.issuperset(source.info)
+    if bare and kind not in ("image/bmp", "image/tiff") and max(opened.size) <= max_side:
+        return ForModel(data, kind, *opened.size)
     profile: bytes | None = source.info.get("icc_profile")
     image = _upright(source)
     image.thumbnail((max_side, max_side), Image.Resampling.LANCZOS)
@@ -110,10 +110,16 @@ def _saved(image: Image.Image, form: str, **options: Any) -> bytes:
     return out.getvalue()
 
 
-def _decoded(
-    data: bytes, limits: MediaLimits, label: str, *, fit: int | None = None
-) -> tuple[ImageFile.ImageFile, tuple[int, int]]:
-    """The first frame as it is stored, and its full size; a JPEG may come smaller, but not below `fit`."""
+@dataclass(frozen=True)
+class _Opened:
+    image: ImageFile.ImageFile
+    size: tuple[int, int]
+    """As stored, before a JPEG was read smaller."""
+    frames: int
+
+
+def _decoded(data: bytes, limits: MediaLimits, label: str, *, fit: int | None = None) -> _Opened:
+    """The first frame as it is stored; a JPEG may come smaller, but not below `fit`."""
     if len(data) > limits.bytes:
         raise MediaTooLarge(f"{label} has {len(data)} bytes; allowed are {limits.bytes}")
     kind = kind_of(data)
@@ -128,7 +134,11 @@ def _decoded(
             raise MediaTooLarge(
                 f"{label} has {width} x {height} pixels; allowed are {limits.pixels} in all: make it smaller"
             )
-        _check_frames(image, data, kind, limits, label)
+        if kind == "image/jpeg" and data.count(b"\xff\xda") > MAX_SCANS:
+            raise MediaTooLarge(f"{label} has more than {MAX_SCANS} scans; save it as a plain JPEG")
+        frames = _count_frames(image, data, kind, limits.frames)
+        if frames > limits.frames:
+            raise MediaTooLarge(f"{label} has more frames than are allowed; allowed are {limits.frames}")
         if fit and kind == "image/jpeg" and max(image.size) > fit:
             image.draft(None, (fit, fit))
         image.load()
@@ -138,24 +148,18 @@ def _decoded(
         # On bad content Pillow's decoders raise almost anything: OSError, SyntaxError, struct.error and more.
         reason = str(error).splitlines()[0] if str(error) and isinstance(error, OSError) else "bad content"
         raise DamagedMedia(f"{label} ({kind}) is damaged or cut off: {reason}; save it again") from None
-    return image, (width, height)
+    return _Opened(image, (width, height), frames)
 
 
-def _check_frames(
-    image: ImageFile.ImageFile, data: bytes, kind: str, limits: MediaLimits, label: str
-) -> None:
+def _count_frames(image: ImageFile.ImageFile, data: bytes, kind: str, stop: int) -> int:
+    """How many frames there are, up to one more than `stop`; of a TIFF only whether there are more."""
     if kind == "image/jpeg":
-        if data.count(b"\xff\xda") > MAX_SCANS:
-            raise MediaTooLarge(f"{label} has more than {MAX_SCANS} scans; save it as a plain JPEG")
-        return
+        return 1
     if kind == "image/gif":
-        many = _gif_frames(data, limits.frames) > limits.frames
-    elif kind == "image/tiff":
-        many = _has_page(image, limits.frames)
-    else:
-        many = getattr(image, "n_frames", 1) > limits.frames
-    if many:
-        raise MediaTooLarge(f"{label} has more than {limits.frames} frames; allowed are {limits.frames}")
+        return _gif_frames(data, stop)
+    if kind == "image/tiff":
+        return stop + 1 if _has_page(image, stop) else 1
+    return getattr(image, "n_frames", 1)
 
 
 def _has_page(image: ImageFile.ImageFile, number: int) -> bool:
