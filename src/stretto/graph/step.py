@@ -8,6 +8,7 @@ import inspect
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NoReturn, cast
 
@@ -255,7 +256,8 @@ def _fail(error: Exception, ctx: RunContext, began: float) -> NoReturn:
     ctx.emit(NodeFinished(status="failed", seconds=time.perf_counter() - began))
     if not getattr(error, "_stretto_reported", False):  # a sub-graph's error passes several nodes
         ctx.emit(ErrorRaised(kind=type(error).__name__, message=str(error)))
-        error._stretto_reported = True  # type: ignore[attr-defined]
+        with suppress(AttributeError):
+            error._stretto_reported = True  # type: ignore[attr-defined]
     raise error
 
 
