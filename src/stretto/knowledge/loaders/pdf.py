@@ -21,6 +21,8 @@ from stretto.knowledge.loaders.text import title_from
 
 raw: Any = pypdfium2.raw
 _DPI = 200
+_HYPHENS = (0x2, 0xFFFE)
+"""What PDFium gives for a hyphen at the end of a line."""
 _OCR_HEADING = -1.0
 """Stands for the font size of a heading that OCR read."""
 _FEW = 8
@@ -158,15 +160,15 @@ def _runs(textpage: Any) -> Iterator[list[_Glyph]]:
     run: list[_Glyph] = []
     for index in range(textpage.count_chars()):
         code = raw.FPDFText_GetUnicode(textpage.raw, index)
-        if code in (0, 0xFFFE, 0xFFFF) or 0xD800 <= code < 0xE000 or code > 0x10FFFF:
+        if code in (0, 0xFFFF) or 0xD800 <= code < 0xE000 or code > 0x10FFFF:
             continue
-        character = "-" if code == 2 else chr(code)
+        character = "-" if code in _HYPHENS else chr(code)
         if character in "\r\n":
             if run:
                 yield run
             run = []
             continue
-        if character.isspace() or code < 32:
+        if character.isspace() or character < " ":
             run.append((" ", 0.0, 0.0, 0.0, 0.0, -1))
             continue
         raw.FPDFText_GetCharBox(textpage.raw, index, left, right, bottom, top)
