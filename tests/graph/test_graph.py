@@ -176,22 +176,22 @@ async def test_parallel_branches_meet_in_a_join() -> None:
 @pytest.mark.parametrize("with_context", [False, True])
 async def test_a_route_sees_what_the_node_just_wrote(with_context: bool) -> None:
     async def choose(state: Tally) -> str:
-        return state["seen"][-1] + state["word"]
+        return "".join(state["seen"]) + state["word"]
 
     def choose_with_context(state: Tally, ctx: RunContext) -> str:
         assert ctx.node == "first"
-        return state["seen"][-1] + state["word"]
+        return "".join(state["seen"]) + state["word"]
 
     async def first(state: Tally) -> Tally:
         return {"seen": ["x"], "word": "y"}
 
     graph = Graph(Tally).add_node("first", first).add_node("a", says("a")).add_node("b", says("b"))
     graph.add_edge(START, "first").add_edge("a", END).add_edge("b", END)
-    graph.add_route("first", choose_with_context if with_context else choose, {"xy": "a", "else": "b"})
+    graph.add_route("first", choose_with_context if with_context else choose, {"beforexy": "a", "else": "b"})
     events: list[Any] = []
     state, shared = await run(graph, {"seen": ["before"], "word": ""}, sink=events.append)
     assert state["seen"] == ["before", "x", "a"] and shared.path == ["first", "a"]
-    assert next(event for event in events if isinstance(event, NodeFinished)).detail == {"route": "xy"}
+    assert next(event for event in events if isinstance(event, NodeFinished)).detail == {"route": "beforexy"}
 
 
 async def test_a_route_may_lead_to_several_nodes_to_the_end_and_send() -> None:
