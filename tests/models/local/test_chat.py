@@ -352,7 +352,7 @@ def test_threads_come_from_the_environment_or_are_refused(monkeypatch: pytest.Mo
 
 def test_a_busy_machine_gets_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
-    monkeypatch.setattr(os, "getloadavg", lambda: (0.5, 0.5, 0.5))
-    assert process.usual_threads() == 2
     monkeypatch.setattr(os, "getloadavg", lambda: (3.5, 0.5, 0.5))
+    assert process.usual_threads() == 2
+    monkeypatch.setattr(os, "getloadavg", lambda: (4.5, 0.5, 0.5))
     assert process.usual_threads() == 1
