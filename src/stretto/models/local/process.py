@@ -172,8 +172,8 @@ class WorkerProcess:
             self._held.append(order)  # while it loads it does not read, and a full pipe would block us
 
     def _start(self) -> subprocess.Popen[bytes]:
-        # A thread that spins long for one that has no core starves both: measured on a busy machine, 1000 turns
-        # keep 35 tokens a second where 100,000 come to a standstill.
+        # A thread that spins long for one that has no core starves both: on a busy machine 1000 turns
+        # kept 35 tokens a second where 100,000 came to a standstill.
         environment = {"GOMP_SPINCOUNT": "1000", **os.environ}
         child = subprocess.Popen(
             [sys.executable, "-P", "-m", "stretto.models.local.worker"],
