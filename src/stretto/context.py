@@ -28,6 +28,14 @@ class MediaReader(Protocol):
         ...
 
 
+class MediaKeeper(MediaReader, Protocol):
+    """Where media that come up during a run are kept: pictures that a tool returns, for instance."""
+
+    async def put(self, data: bytes, media_type: str) -> str:
+        """Keeps `data` durably and returns its reference."""
+        ...
+
+
 class Journal(Protocol):
     """Remembers the steps of a node, so that a node that runs again repeats none."""
 
@@ -62,7 +70,7 @@ class Run:
     limits: Limits = field(default_factory=Limits)
     deps: Any = None
     tenant: str = "default"
-    media: MediaReader | None = None
+    media: MediaKeeper | None = None
     started: float = field(default_factory=time.perf_counter)
     number: int = 0
     usage: Usage = field(default_factory=Usage)
@@ -108,8 +116,8 @@ class RunContext:
         return self.run.limits
 
     @property
-    def media(self) -> MediaReader | None:
-        """Where media references are read, if anywhere."""
+    def media(self) -> MediaKeeper | None:
+        """Where media references are read and new media kept, if anywhere."""
         return self.run.media
 
     def at(self, node: str, task_id: str = "", answers: Mapping[str, Any] | None = None) -> "RunContext":

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from stretto import Agent, Document, Image, KnowledgeBase, RunContext, tool
-from stretto.errors import ConfigError, LimitReached, MediaNotFound, ModelUnavailable
+from stretto.errors import ConfigError, LimitReached, MediaNotFound, ModelUnavailable, ThreadError
 from stretto.events import ErrorRaised, Interrupted, RunFinished, RunStarted, TextDelta, ToolStarted
 from stretto.messages import ToolCall
 from stretto.settings import Limits
@@ -94,6 +94,34 @@ async def test_an_approval_pauses_the_turn_and_the_answer_resumes_it() -> None:
     assert result.output == "Done."
     assert result.tools[-1].output == "paid back A1"
     await agent.close()
+
+
+async def test_a_question_to_a_thread_that_waits_is_refused_with_what_it_waits_for() -> None:
+    call = ToolCall("c1", "refund", '{"order": "A1"}')
+    agent = Agent(model=ScriptedModel(call, call, "Done."), tools=[refund])
+    await agent.run("refund A1", thread_id="t")
+    with pytest.raises(
+        ThreadError, match=r"`t` waits for an answer to `c1` .*refund.*answers=\{'c1': \.\.\.\}"
+    ):
+        await agent.run("something else", thread_id="t")
+    result = await agent.run(thread_id="t", answers={"c1": False})
+    assert result.output == "Done."
+    assert [message.text for message in await agent.messages("t") if message.role == "user"] == ["refund A1"]
+    await agent.close()
+
+
+async def test_answers_come_instead_of_a_question_and_only_to_what_waits() -> None:
+    agent = Agent(model=ScriptedModel("Hello."))
+    with pytest.raises(ConfigError, match="not both"):
+        await agent.run("hi", thread_id="t", answers={"c1": True})
+    with pytest.raises(ThreadError, match="waits for no answer"):
+        await agent.run(thread_id="t", answers={"c1": True})
+    await agent.close()
+
+
+async def test_an_agent_that_keeps_no_threads_says_so_when_asked_for_one() -> None:
+    with pytest.raises(ThreadError, match="keeps no threads"):
+        await Agent(model=ScriptedModel("Hello."), threads=None).messages("t")
 
 
 async def test_knowledge_is_searched_and_cited(tmp_path: Path) -> None:

@@ -5,6 +5,8 @@ One exception: what the model wrote into a tool's argument is part of the conver
 
 import asyncio
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -75,12 +77,53 @@ def test_a_planted_secret_is_found_nowhere(
 ) -> None:
     assert main(["run", "till", "Pay, please.", "-vv", "--log-format", form, "--thread", "t"]) == 0
     assert main(["run", "till", "And now?", "-vv", "--log-format", form, "--thread", "t", "--json"]) == 1
-    out, err = capsys.readouterr()
+    shown, told = capsys.readouterr()
 
-    sent = server.served[0].headers
-    assert KEY in sent["authorization"] and HEADER in sent["x-gateway-key"], "the endpoint was given them"
-    assert [secret for secret in (KEY, HEADER, LOGIN, ARGUMENT) if secret in err] == []
-    assert [secret for secret in (KEY, HEADER, LOGIN) if secret in out] == []
-    kept = b"".join(path.read_bytes() for path in (project / ".stretto").rglob("*") if path.is_file())
-    assert b"Pay, please." in kept, "the conversation is kept"
-    assert [secret for secret in (KEY, HEADER, LOGIN) if secret.encode() in kept] == []
+    given_to(server)
+    for line in ("tool.started", "tool.finished", "run.finished", "error"):
+        assert line in told, "what is searched for secrets is there"
+    assert "pay(" in shown and "the bank refused" in shown, "the tool's arguments and output are shown"
+    nowhere(shown, told)
+    kept_only_as_conversation(project)
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_planted_secret_is_in_no_log_of_a_process_of_its_own(
+    form: str, project: Path, server: ChatServer
+) -> None:
+    def run(question: str, *more: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "stretto", "run", "till", question, "-v", "--thread", "t"]
+        return subprocess.run(
+            [*command, "--log-format", form, *more], capture_output=True, text=True, timeout=120
+        )
+
+    first, second = run("Pay, please."), run("And now?", "--json")
+    assert (first.returncode, second.returncode) == (0, 1), first.stderr + second.stderr
+    given_to(server)
+    assert "tool.started" in first.stderr and "error" in second.stderr
+    nowhere(first.stdout, first.stderr, second.stdout, second.stderr)
+    kept_only_as_conversation(project)
+
+
+def given_to(server: ChatServer) -> None:
+    """The endpoint got the secrets: they were there to leak."""
+    sent = server.served[0]
+    assert KEY in sent.headers["authorization"] and HEADER in sent.headers["x-gateway-key"]
+    assert ARGUMENT in str(server.served[1].body)
+
+
+def nowhere(*texts: str) -> None:
+    found = [(secret, text) for secret in (KEY, HEADER, LOGIN, ARGUMENT) for text in texts if secret in text]
+    assert found == []
+
+
+def kept_only_as_conversation(project: Path) -> None:
+    files = [path for path in (project / ".stretto").rglob("*") if path.is_file()]
+    threads = [path for path in files if path.name.startswith("threads.sqlite")]
+    conversation = b"".join(path.read_bytes() for path in threads)
+    assert b"Pay, please." in conversation, "the conversation is kept"
+    assert f"api_key={ARGUMENT}".encode() not in conversation, "what the tool said was masked"
+    for secret in (KEY, HEADER, LOGIN):
+        assert secret.encode() not in conversation
+    for path in set(files) - set(threads):
+        assert ARGUMENT.encode() not in path.read_bytes(), path.name

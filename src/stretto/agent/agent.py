@@ -7,7 +7,7 @@ import asyncio
 import time
 import uuid
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
@@ -27,6 +27,7 @@ from stretto.media.store import MediaStore
 from stretto.messages import Message, Part, as_message
 from stretto.models import Model
 from stretto.models.protocol import ChatModel
+from stretto.observe import logged
 from stretto.prompts import Prompt
 from stretto.results import Result
 from stretto.settings import Limits
@@ -146,7 +147,8 @@ class Agent:
             tenant: On whose behalf.
 
         Raises:
-            StrettoError: The turn could not be ended; see `stretto.errors`.
+            ThreadError: The thread waits for answers and got a question, or the answers fit none of them.
+            StrettoError: The turn could not be ended otherwise; see `stretto.errors`.
         """
         run = self._new_run(thread_id, deps, limits, tenant)
         return await self._turn(run, question, answers, kept=thread_id is not None)
@@ -192,7 +194,7 @@ class Agent:
                     await turn
 
     async def messages(self, thread_id: str) -> list[Message]:
-        """The conversation so far."""
+        """The conversation so far; empty for a thread that never was. Raises ThreadError with `threads=None`."""
         return await self._opened.messages(thread_id)
 
     async def __call__(self, question: Question, **options: Any) -> Result:
@@ -208,7 +210,7 @@ class Agent:
         await self.close()
 
     @asynccontextmanager
-    async def lifespan(self, app: object) -> AsyncIterator[None]:
+    async def lifespan(self, app: object) -> AsyncGenerator[None]:
         """For `FastAPI(lifespan=agent.lifespan)`."""
         async with self:
             yield
@@ -232,6 +234,7 @@ class Agent:
     async def _turn(
         self, run: Run, question: Question | None, answers: Mapping[str, Any] | None, *, kept: bool
     ) -> Result:
+        run.sink = logged(run.sink)
         ctx = RunContext(run)
         ctx.emit(RunStarted(thread_id=run.thread_id, agent=self.name))
         try:
@@ -252,9 +255,13 @@ class Agent:
         await self.open()
         compiled = await self._opened.compiled(kept=kept)
         turn_input = None
+        if question is not None and answers is not None:
+            raise ConfigError("run() takes a question or `answers`, not both")
         if answers is None:
             if question is None:
                 raise ConfigError("run() needs a question, or answers to a paused thread's questions")
+            if kept:
+                await self._opened.refuse_waiting(run.thread_id)
             message = await self._opened.take_in(as_message(question), run)
             turn_input = new_turn(message)
         self._opened.serve_media(run)

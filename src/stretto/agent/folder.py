@@ -2,6 +2,7 @@
 
 import importlib.util
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ def build_graph(spec: AgentSpec) -> Graph:
     """The graph of the folder's graph.py, else the preset."""
     source = spec.folder / "graph.py"
     if source.is_file():
-        return _build_function(source)(spec)
+        return _built(source, spec)
     prompt = spec.prompt(spec.file.prompt) if spec.file.prompt else spec.file.instructions
     return answering(
         spec.models.chat,
@@ -47,7 +48,7 @@ def build_graph(spec: AgentSpec) -> Graph:
     )
 
 
-def _build_function(source: Path) -> Callable[[AgentSpec], Graph]:
+def _build_function(source: Path) -> Callable[..., object]:
     name = f"_stretto_graph_{source.parent.name}"
     spec = importlib.util.spec_from_file_location(name, source)
     if spec is None or spec.loader is None:
@@ -60,12 +61,36 @@ def _build_function(source: Path) -> Callable[[AgentSpec], Graph]:
         raise
     except SyntaxError as error:
         raise ConfigError(f"{error.msg}", where=f"{source}:{error.lineno}:{error.offset}") from None
-    except Exception as error:
-        raise ConfigError(f"{type(error).__name__}: {error}", where=str(source)) from error
+    except (Exception, SystemExit) as error:
+        raise _own_fault(error, source) from None
     build = getattr(module, "build", None)
     if not callable(build):
         raise ConfigError("has no `def build(spec) -> Graph`", where=str(source))
     return build
+
+
+def _built(source: Path, spec: AgentSpec) -> Graph:
+    build = _build_function(source)
+    try:
+        graph = build(spec)
+    except StrettoError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise _own_fault(error, source) from None
+    if not isinstance(graph, Graph):
+        raise ConfigError(
+            f"build(spec) returned {type(graph).__name__}; return a stretto.Graph", where=str(source)
+        )
+    return graph
+
+
+def _own_fault(error: BaseException, source: Path) -> ConfigError:
+    """What went wrong in somebody's own file, with its line there."""
+    lines = [
+        frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(source)
+    ]
+    where = f"{source}:{lines[-1]}" if lines else str(source)
+    return ConfigError(f"{type(error).__name__}: {error}; correct the file", where=where)
 
 
 def _tools(folder: Path, project: Project, file: AgentFile) -> tuple[Tool, ...]:

@@ -1,21 +1,22 @@
 """What an agent holds open: the compiled graph and its thread store (one an event loop), and the media."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 from weakref import WeakKeyDictionary
 
 from stretto.agent.project import find_project
 from stretto.context import Run
+from stretto.errors import ThreadError
 from stretto.graph import Graph
+from stretto.graph.ground import Compiled
+from stretto.graph.stream import thread_messages, waiting_questions
 from stretto.media.intake import take_in
 from stretto.media.store import DirectoryStore, MediaStore
 from stretto.messages import Message
 from stretto.threads.stores import open_store
-
-if TYPE_CHECKING:
-    from langgraph.graph.state import CompiledStateGraph
 
 Threads = Path | Literal["memory"] | str | None
 """A path (sqlite), `"memory"`, or None for nowhere."""
@@ -27,7 +28,7 @@ class Opened:
     def __init__(self, graph: Graph, *, threads: Threads, media: MediaStore | Path | None) -> None:
         self._graph, self._threads = graph, threads
         self._media = DirectoryStore(media) if isinstance(media, Path) else media
-        self._bare: CompiledStateGraph[Any, Any, Any, Any] | None = None
+        self._bare: Compiled | None = None
         self._kept: WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[AsyncExitStack, Any]] = (
             WeakKeyDictionary()
         )
@@ -44,16 +45,28 @@ class Opened:
             if loop not in self._kept:
                 stack = AsyncExitStack()
                 name = "memory" if self._threads == "memory" else "sqlite"
-                store = open_store(name, self._threads, self._graph.state)
+                store = open_store(name, self._threads, *self._graph.states)
                 saver = await stack.enter_async_context(store)
                 self._kept[loop] = stack, self._graph.compile(checkpointer=saver)
         return self._kept[loop][1]
 
     async def messages(self, thread_id: str) -> list[Message]:
         """The conversation of a thread."""
-        compiled = await self.compiled(kept=True)
-        snapshot = await compiled.aget_state({"configurable": {"thread_id": thread_id}})
-        return list(snapshot.values.get("messages", ()))
+        if self._threads is None:
+            raise ThreadError("this agent keeps no threads; make it with `threads=` a path, or 'memory'")
+        return await thread_messages(await self.compiled(kept=True), thread_id)
+
+    async def refuse_waiting(self, thread_id: str) -> None:
+        """Raises ThreadError when the thread waits for answers: a new question would drop what it waits for."""
+        if self._threads is None:
+            return
+        questions = await waiting_questions(await self.compiled(kept=True), thread_id)
+        if questions:
+            names = ", ".join(f"`{call_id}` ({_short(asked)})" for call_id, asked in questions.items())
+            raise ThreadError(
+                f"thread `{thread_id}` waits for an answer to {names}; "
+                f"give run(thread_id=..., answers={{{next(iter(questions))!r}: ...}}) instead of a question"
+            )
 
     async def take_in(self, message: Message, run: Run) -> Message:
         """The message with its pictures and documents checked, stored, and replaced by references."""
@@ -62,8 +75,8 @@ class Opened:
         return await take_in(message, self._store())
 
     def serve_media(self, run: Run) -> None:
-        """Lets the run read media references."""
-        run.media = _LazyReader(self._store)
+        """Lets the run read media references, and keep what its tools return."""
+        run.media = _LazyStore(self._store)
 
     def _store(self) -> MediaStore:
         if self._media is None:
@@ -77,11 +90,19 @@ class Opened:
             await opened[0].aclose()
 
 
-class _LazyReader:
-    """A media reader that opens its store at the first reference."""
+def _short(question: Any) -> str:
+    text = " ".join(str(question).split())
+    return text if len(text) <= 100 else text[:99] + "…"
 
-    def __init__(self, store: Any) -> None:
+
+class _LazyStore:
+    """Keeps and reads media; opens its store with the first of them."""
+
+    def __init__(self, store: Callable[[], MediaStore]) -> None:
         self._store = store
+
+    async def put(self, data: bytes, media_type: str) -> str:
+        return await self._store().put(data, media_type)
 
     async def read(self, reference: str) -> bytes:
         return await self._store().read(reference)

@@ -41,11 +41,16 @@ class Redacted(logging.Formatter):
             "logger": record.name,
             "message": redact(record.getMessage(), known=secrets()),
         }
-        if isinstance(event := getattr(record, "event", None), dict):  # stretto.observe.log, masked there
-            entry["event"] = event
+        event: dict[str, Any] | None = getattr(record, "event", None)  # from stretto.observe.log
+        if event:
+            entry["event"] = {name: _masked(value) for name, value in event.items()}
         if record.exc_info:
             entry["error"] = redact(self.formatException(record.exc_info), known=secrets())
         return json.dumps(entry, ensure_ascii=False, default=str)
+
+
+def _masked(value: Any) -> Any:
+    return redact(value, known=secrets()) if isinstance(value, str) else value
 
 
 def start(verbose: int, form: Literal["text", "json"]) -> None:

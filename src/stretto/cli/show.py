@@ -3,6 +3,7 @@
 from rich.console import Console
 from rich.markup import escape
 
+from stretto._internal.redact import redact
 from stretto.display import with_marks
 from stretto.errors import StrettoError
 from stretto.events import (
@@ -34,16 +35,18 @@ class Show:
             case NodeStarted():
                 self._step(f"· {event.node}")
             case NodeFinished(status="fallback") if event.missing:
-                self._step(f"  {event.node} is down ({event.missing.reason}); going on without it", "yellow")
+                self._step(
+                    f"  {event.node} is down ({redact(event.missing.reason)}); going on without it", "yellow"
+                )
             case Retrieved():
                 names = dict.fromkeys(hit.document.id for hit in event.hits[:3])
                 self._step(f"  {len(event.hits)} passages, nearest in {', '.join(names) or 'nothing'}")
             case ToolFinished():
-                self._step(f"  {event.name}({event.arguments}) = {_short(event.output)}")
+                self._step(f"  {event.name}({redact(event.arguments)}) = {_short(redact(event.output))}")
             case Retracted():
                 self._step("  the answer broke off; what stands above is taken back", "yellow")
             case ErrorRaised():
-                self._step(f"  {event.message}", "red")
+                self._step(f"  {redact(event.message)}", "red")
             case RunFinished(result=Result() as result):
                 self._end(result)
             case _:

@@ -8,18 +8,19 @@ from typing import Any
 
 import msgspec
 
+from stretto.context import MediaKeeper
 from stretto.errors import UnsupportedMedia
 from stretto.media.kinds import ALLOWED, Family, check_kind
 from stretto.media.limits import DEFAULT_LIMITS, MediaLimits
 from stretto.media.recordings import measure
 from stretto.media.sources import read_source
-from stretto.media.store import MediaStore, is_reference
+from stretto.media.store import is_reference
 from stretto.messages import MEDIA, Audio, File, Image, Message, Part, ToolResult
 
 Medium = Image | Audio | File
 
 
-async def take_in(message: Message, store: MediaStore, limits: MediaLimits = DEFAULT_LIMITS) -> Message:
+async def take_in(message: Message, store: MediaKeeper, limits: MediaLimits = DEFAULT_LIMITS) -> Message:
     """The message with every picture, recording and document in the store, parts of tool results included.
 
     A part's type, size in pixels, seconds, pages and name are filled in. A `File` that holds a picture or a
@@ -38,7 +39,7 @@ async def take_in(message: Message, store: MediaStore, limits: MediaLimits = DEF
     )
 
 
-async def take_in_part(part: Medium, store: MediaStore, limits: MediaLimits = DEFAULT_LIMITS) -> Medium:
+async def take_in_part(part: Medium, store: MediaKeeper, limits: MediaLimits = DEFAULT_LIMITS) -> Medium:
     """One picture, recording or document, as `take_in` does it."""
     if is_reference(part.source):
         return part
@@ -55,7 +56,7 @@ async def take_in_part(part: Medium, store: MediaStore, limits: MediaLimits = DE
     return msgspec.structs.replace(part, source=reference, media_type=kind, name=name, **facts)
 
 
-async def _part(part: Part, store: MediaStore, limits: MediaLimits) -> Part:
+async def _part(part: Part, store: MediaKeeper, limits: MediaLimits) -> Part:
     if isinstance(part, MEDIA):
         return await take_in_part(part, store, limits)
     if isinstance(part, ToolResult):

@@ -14,7 +14,7 @@ from stretto.messages import Message
 from stretto.models.output import Shape, output_schema, parse_output
 from stretto.models.protocol import ChatModel, Embedder, OutputSchema, ReasoningPiece, Reply, TextPiece
 from stretto.nodes.node import NodeFunction, State, Update, declares, question_of
-from stretto.nodes.shown import looks_text, numbered, shown
+from stretto.nodes.shown import looks_text, numbered, seen, shown
 from stretto.prompts import Prompt
 from stretto.results import Citation, Missing
 from stretto.settings import ModelSettings
@@ -73,9 +73,8 @@ def llm(
         down = len(ctx.run.missing)
         added: list[Message] = []
         for left in range(max_rounds, -1, -1):
-            reply = await _stream(
-                model, [*conversation, *added], specs if left else (), wanted, settings, ctx
-            )
+            asked = [*conversation, *await seen(added, model, ctx)]
+            reply = await _stream(model, asked, specs if left else (), wanted, settings, ctx)
             added.append(reply.message)
             text += reply.message.text
             if not reply.message.tool_calls or not left:

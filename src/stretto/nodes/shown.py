@@ -1,13 +1,13 @@
 """What a model is shown of a conversation: instructions, the last turns, passages, and what pictures show."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
 from stretto.context import RunContext
 from stretto.documents import Hit
 from stretto.media.resolve import resolve
-from stretto.messages import Image, Message
+from stretto.messages import Image, Message, Part, Text, ToolResult
 from stretto.models.protocol import ChatModel
 from stretto.nodes.node import State, last_turns
 from stretto.prompts import Prompt
@@ -47,25 +47,33 @@ async def shown(
         last = max(index for index, message in enumerate(messages) if message.role == "user")
         media = messages[last].media if model.capabilities.vision else ()
         messages[last] = Message.user(fill(ask, values), *media)
-    if any(isinstance(part, Image) for message in messages for part in message.parts):
-        messages = await _see(messages, model, ctx)
+    messages = await seen(messages, model, ctx)
     instructions = fill(prompt, values) if isinstance(prompt, Prompt) else prompt
     return [Message.system(instructions), *messages] if instructions else messages
 
 
-async def _see(messages: list[Message], model: ChatModel, ctx: RunContext) -> list[Message]:
-    """Pictures inline for a model that sees, in words for one that does not."""
+async def seen(messages: list[Message], model: ChatModel, ctx: RunContext) -> list[Message]:
+    """Pictures, those of tool results too, inline for a model that sees, in words for one that does not."""
+    if not any(isinstance(part, Image) for message in messages for part in _all_parts(message)):
+        return messages
     if model.capabilities.vision:
         return await resolve(messages, ctx.media) if ctx.media is not None else messages
     return [
-        msgspec.structs.replace(
-            message,
-            parts=tuple(
-                f"[picture {part.name or part.media_type}: {part.alt or 'not described'}]"
-                if isinstance(part, Image)
-                else part
-                for part in message.parts
-            ),
-        )
+        msgspec.structs.replace(message, parts=tuple(_in_words(part) for part in message.parts))
         for message in messages
     ]
+
+
+def _all_parts(message: Message) -> Iterator[Part]:
+    for part in message.parts:
+        yield part
+        if isinstance(part, ToolResult):
+            yield from part.content
+
+
+def _in_words(part: Part) -> Part:
+    if isinstance(part, Image):
+        return Text(f"[picture {part.name or part.media_type}: {part.alt or 'not described'}]")
+    if isinstance(part, ToolResult):
+        return msgspec.structs.replace(part, content=tuple(_in_words(inner) for inner in part.content))
+    return part

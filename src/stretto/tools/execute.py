@@ -14,7 +14,8 @@ from stretto._internal.redact import redact
 from stretto.context import RunContext, use_context
 from stretto.errors import ConfigError, Pause, StrettoError, ToolError, ToolNotFound, ToolTimeout
 from stretto.events import Approved, ToolFinished, ToolStarted
-from stretto.messages import Text, ToolCall, ToolResult
+from stretto.media.intake import take_in_part
+from stretto.messages import MEDIA, Text, ToolCall, ToolResult
 from stretto.results import Missing, ToolRun
 from stretto.tools.results import Content, bounded
 from stretto.tools.schema import read_object
@@ -107,7 +108,7 @@ async def _run(call: ToolCall, tool: Tool, ctx: RunContext) -> _Outcome:
     ctx.emit(ToolStarted(call_id=call.id, name=call.name, arguments=call.arguments))
     started = time.perf_counter()
     try:
-        content, is_error = await tool.run(call.arguments, mine), False
+        content, is_error = await _kept(await tool.run(call.arguments, mine), mine), False
     except Pause as pause:
         return _Outcome(pause=pause)
     except Exception as error:
@@ -128,6 +129,15 @@ async def _run(call: ToolCall, tool: Tool, ctx: RunContext) -> _Outcome:
         )
     )
     return _Outcome(content, is_error, seconds)
+
+
+async def _kept(content: Content, ctx: RunContext) -> Content:
+    """The content with its media checked, stored and replaced by references, where the run has a store."""
+    if ctx.media is None:
+        return content
+    return tuple(
+        [await take_in_part(part, ctx.media) if isinstance(part, MEDIA) else part for part in content]
+    )
 
 
 def _result(call: ToolCall, outcome: _Outcome, ctx: RunContext) -> ToolResult:
