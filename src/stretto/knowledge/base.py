@@ -13,19 +13,19 @@ import msgspec
 
 from stretto.documents import Document, Hit
 from stretto.errors import ConfigError, EmbedderMismatch, KnowledgeError
-from stretto.knowledge.ingest import Ingest, clean_indexes
 from stretto.knowledge.limits import IngestLimits
 from stretto.knowledge.opened import Opened, acquire, off_loop, release
 from stretto.knowledge.place import place_of
 from stretto.knowledge.report import AddReport, Progress
 from stretto.knowledge.search import search
-from stretto.knowledge.sources import Source, expand, shown
 from stretto.models.protocol import Embedder
 from stretto.results import Citation
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from stretto.knowledge.sources import Source
 
 DEFAULT_EMBEDDER = "local:minilm"
 
@@ -58,7 +58,7 @@ class KnowledgeBase:
     def __repr__(self) -> str:
         return f"KnowledgeBase({self.name!r})"
 
-    async def add(self, *sources: Source | Iterable[Source], progress: Progress | None = None) -> AddReport:
+    async def add(self, *sources: "Source | Iterable[Source]", progress: Progress | None = None) -> AddReport:
         """Takes documents in. What has not changed since the last time is neither read nor embedded again.
 
         Args:
@@ -71,6 +71,9 @@ class KnowledgeBase:
             EmbedderMismatch: It was built with another embedder.
             ModelNotFound: The embedding model is not here; the message says what to type.
         """
+        from stretto.knowledge.ingest import Ingest  # noqa: PLC0415 (chunkers and loaders, for those who add)
+        from stretto.knowledge.sources import expand  # noqa: PLC0415 (as above)
+
         opened = await self._open()
         self._check_embedder(opened)
         expanded = await off_loop(expand, sources, self._root, self._limits)
@@ -143,6 +146,8 @@ class KnowledgeBase:
 
     async def remove(self, source: str | os.PathLike[str]) -> list[str]:
         """Removes a document by id, path or URL, or all that a folder or glob brought; returns their ids."""
+        from stretto.knowledge.ingest import clean_indexes  # noqa: PLC0415 (as in `add`)
+
         opened = await self._open()
         text = os.fspath(source)
         async with opened.writing():
@@ -228,6 +233,8 @@ def _without_text(document: Document) -> Document:
 
 
 def _matching(opened: Opened, text: str, root: Path) -> list[str]:
+    from stretto.knowledge.sources import shown  # noqa: PLC0415 (as in `add`)
+
     manifest = opened.manifest
     if manifest.known(text):
         return [text]

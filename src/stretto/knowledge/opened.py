@@ -3,7 +3,6 @@
 The indexes open when they are first needed; a second add of unchanged files needs neither.
 """
 
-import asyncio
 import os
 import threading
 from collections.abc import AsyncGenerator, Callable
@@ -88,6 +87,8 @@ class Opened:
     @asynccontextmanager
     async def writing(self) -> AsyncGenerator[None]:
         """One writer at a time, whichever event loop it runs in."""
+        import asyncio  # noqa: PLC0415 (a quarter of the vocabulary's CPU; whoever calls this has it loaded)
+
         while not self._write.acquire(blocking=False):
             await asyncio.sleep(0.005)
         try:
@@ -131,6 +132,8 @@ def release(opened: Opened) -> None:
 
 async def off_loop(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Runs `function` in a thread. A cancelled caller still waits for its end: no write goes on unseen."""
+    import asyncio  # noqa: PLC0415 (as above)
+
     work = asyncio.ensure_future(asyncio.to_thread(function, *args, **kwargs))
     try:
         return await asyncio.shield(work)
