@@ -3,10 +3,9 @@
 import difflib
 import re
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import msgspec
-import yaml
 
 from stretto.errors import ConfigError
 
@@ -21,6 +20,8 @@ T = TypeVar("T")
 
 def read_yaml(path: Path, kind: type[T]) -> T:
     """The content of `path` as a `kind`. An empty file is an empty mapping; raises ConfigError."""
+    import yaml  # noqa: PLC0415 (20 ms of CPU; an agent made in code reads no file)
+
     try:
         raw = path.read_bytes()
     except OSError as error:
@@ -29,7 +30,7 @@ def read_yaml(path: Path, kind: type[T]) -> T:
         raise ConfigError(f"is larger than {MAX_BYTES} bytes", where=str(path))
     try:
         text = raw.decode("utf-8-sig")
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        node = cast("Any", yaml.compose(text, yaml.SafeLoader))  # pyright: ignore[reportUnknownMemberType]
         data: Any = yaml.safe_load(text)
     except UnicodeDecodeError as error:
         raise ConfigError(f"is not UTF-8 (byte {error.start})", where=str(path)) from None
@@ -44,19 +45,24 @@ def read_yaml(path: Path, kind: type[T]) -> T:
         raise _explain(path, node, str(error), kind) from None
 
 
+def _is(node: Any, kind: str) -> bool:
+    """Whether a YAML node is a `mapping` or a `sequence`."""
+    return getattr(node, "id", None) == kind
+
+
 def _place(path: Path, mark: Any) -> str:
     return f"{path}:{mark.line + 1}:{mark.column + 1}" if mark is not None else str(path)
 
 
 def _refuse_duplicates(path: Path, node: Any) -> None:
-    if isinstance(node, yaml.MappingNode):
+    if _is(node, "mapping"):
         seen: set[str] = set()
         for key, value in node.value:
             if key.value in seen:
                 raise ConfigError(f"`{key.value}` is given twice", where=_place(path, key.start_mark))
             seen.add(key.value)
             _refuse_duplicates(path, value)
-    elif isinstance(node, yaml.SequenceNode):
+    elif _is(node, "sequence"):
         for value in node.value:
             _refuse_duplicates(path, value)
 
@@ -67,7 +73,7 @@ def _explain(path: Path, node: Any, message: str, kind: type[Any]) -> ConfigErro
     text = _PATH.sub("", message)
     unknown = _UNKNOWN.search(text)
     target = _follow(node, where)
-    if unknown and isinstance(target, yaml.MappingNode):
+    if unknown and _is(target, "mapping"):
         name = unknown.group(1)
         target = _key_below(target, name) or target
         allowed = _fields_at(kind, where)
@@ -83,18 +89,18 @@ def _explain(path: Path, node: Any, message: str, kind: type[Any]) -> ConfigErro
 
 def _key_below(node: Any, name: str) -> Any:
     """The key `name` of a mapping or of its values: of a table, msgspec does not say which value it was."""
-    pairs: list[tuple[Any, Any]] = node.value if isinstance(node, yaml.MappingNode) else []
+    pairs: list[tuple[Any, Any]] = node.value if _is(node, "mapping") else []
     found = next((key for key, _ in pairs if key.value == name), None)
-    return found or next(filter(None, (_key_below(value, name) for _, value in pairs)), None)
+    return found or next((deeper for _, value in pairs if (deeper := _key_below(value, name))), None)
 
 
 def _follow(node: Any, where: str) -> Any:
     for name, index in _STEP.findall(where):
-        if isinstance(node, yaml.MappingNode):
+        if _is(node, "mapping"):
             if index:  # msgspec writes [...] for any value of a mapping
                 return node
             node = next((value for key, value in node.value if key.value == name), node)
-        elif isinstance(node, yaml.SequenceNode) and index.isdigit() and int(index) < len(node.value):
+        elif _is(node, "sequence") and index.isdigit() and int(index) < len(node.value):
             node = node.value[int(index)]
         else:
             return node

@@ -7,8 +7,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, cast
 
-import yaml
-
 from stretto._internal.plain import Plain
 from stretto.errors import ConfigError
 
@@ -135,6 +133,8 @@ def _read(path: Path) -> str:
 
 
 def _settings(head: str, where: str) -> dict[str, Any]:
+    import yaml  # noqa: PLC0415 (20 ms of CPU; a prompt written in code has no head)
+
     try:
         events = cast("Iterable[object]", yaml.parse(head, yaml.SafeLoader))  # pyright: ignore[reportUnknownMemberType]
         if any(isinstance(event, yaml.AliasEvent) for event in events):
