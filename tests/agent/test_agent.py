@@ -1,4 +1,4 @@
-"""An agent answers, streams numbered events, remembers its threads, pauses for a person, ends in typed errors."""
+"""An agent answers, streams numbered events, remembers threads, pauses for a person, fails in typed errors."""
 
 import asyncio
 from pathlib import Path

@@ -3,12 +3,10 @@
 One exception: what the model wrote into a tool's argument is part of the conversation, and kept with it.
 """
 
-import asyncio
 import json
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -38,21 +36,11 @@ def pay(token: str) -> str:
 
 
 @pytest.fixture
-def server() -> Iterator[ChatServer]:
-    """An endpoint that asks for the tool, then answers, then fails; in a thread of its own."""
+def server(serve: Callable[..., ChatServer]) -> ChatServer:
+    """An endpoint that asks for the tool, then answers, then fails."""
     call = ToolCall("1", "pay", json.dumps({"token": ARGUMENT}))
-    chat = ChatServer(
-        call, "I could not pay.", Fault("status", status=401, message=f"wrong key {KEY} {HEADER}")
-    )
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    asyncio.run_coroutine_threadsafe(chat.__aenter__(), loop).result(10)
-    yield chat
-    asyncio.run_coroutine_threadsafe(chat.__aexit__(None, None, None), loop).result(10)
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join()
-    loop.close()
+    fault = Fault("status", status=401, message=f"wrong key {KEY} {HEADER}")
+    return serve(call, "I could not pay.", fault)
 
 
 @pytest.fixture

@@ -194,7 +194,7 @@ class Agent:
                     await turn
 
     async def messages(self, thread_id: str) -> list[Message]:
-        """The conversation so far; empty for a thread that never was. Raises ThreadError with `threads=None`."""
+        """The conversation so far, empty for a new thread. Raises ThreadError where none are kept."""
         return await self._opened.messages(thread_id)
 
     async def __call__(self, question: Question, **options: Any) -> Result:

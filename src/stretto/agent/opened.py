@@ -57,7 +57,7 @@ class Opened:
         return await thread_messages(await self.compiled(kept=True), thread_id)
 
     async def refuse_waiting(self, thread_id: str) -> None:
-        """Raises ThreadError when the thread waits for answers: a new question would drop what it waits for."""
+        """Raises ThreadError when the thread waits for answers: a question would drop what it waits for."""
         if self._threads is None:
             return
         questions = await waiting_questions(await self.compiled(kept=True), thread_id)

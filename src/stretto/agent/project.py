@@ -135,6 +135,8 @@ def chat_model(call: str | None, agent: AgentFile, project: ProjectFile) -> Mode
         )
     outside = call or from_env
     if outside:
+        if outside.startswith("local:"):  # plays in this process, whatever endpoint is set
+            return ModelFile(model=outside)
         key = "STRETTO_API_KEY" if "STRETTO_API_KEY" in os.environ else None
         return ModelFile(model=outside, base_url=os.environ.get("STRETTO_BASE_URL"), api_key_env=key)
     return choose_model(agent.model, agent.models.chat, project.models.chat) or ModelFile(model=DEFAULT_CHAT)

@@ -60,7 +60,11 @@ def _talk(runner: asyncio.Runner, agent: Agent, thread: str, *, as_json: bool) -
             case ["/new"]:
                 thread = uuid.uuid4().hex
             case ["/attach", files]:
-                waiting += shlex.split(files)
+                try:
+                    waiting += shlex.split(files)
+                except ValueError:
+                    failed += 1
+                    print(f"error: {line}: a quote is not closed", file=sys.stderr)
             case _:
                 failed += not _one(runner, agent, line, waiting, thread, as_json=as_json)
                 waiting = []

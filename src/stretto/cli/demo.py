@@ -13,7 +13,7 @@ import msgspec
 
 from stretto._internal.yaml_files import read_yaml
 from stretto.agent import Agent
-from stretto.agent.project import PROJECT_FILE, Project, find_project
+from stretto.agent.project import DEFAULT_CHAT, PROJECT_FILE, Project, find_project
 from stretto.cli.models import bring
 from stretto.cli.output import console, print_json
 from stretto.cli.turns import as_object, attached, open_with_progress, turn
@@ -95,7 +95,7 @@ def _offered() -> str | None:
     answer = console().input(
         f"{' and '.join(keys)} set. Play with your own model ({example})? Enter: local. "
     )
-    return answer.strip() or None
+    return answer.strip() or (DEFAULT_CHAT if "STRETTO_BASE_URL" in keys else None)
 
 
 async def _play(agent: Agent, project: Project, lines: list[Line], *, as_json: bool) -> int:

@@ -44,6 +44,8 @@ async def _run(args: argparse.Namespace, question: list[Part | str]) -> int:
         await agent.close()
     if args.json:
         print_json(as_object(result))
+    elif result.interrupts:
+        print(f"waits for an answer, in Python: run(thread_id={result.thread_id!r}, answers={{...}})")
     else:
         print(f"go on with: --thread {result.thread_id}")
     return 0

@@ -9,6 +9,7 @@ from stretto.errors import StrettoError
 from stretto.events import (
     ErrorRaised,
     Event,
+    Interrupted,
     NodeFinished,
     NodeStarted,
     Retracted,
@@ -43,6 +44,9 @@ class Show:
                 self._step(f"  {len(event.hits)} passages, nearest in {', '.join(names) or 'nothing'}")
             case ToolFinished():
                 self._step(f"  {event.name}({redact(event.arguments)}) = {_short(redact(event.output))}")
+            case Interrupted():
+                for call_id, question in event.questions.items():
+                    self._step(f"  waits for an answer to {call_id}: {redact(str(question))}", "yellow")
             case Retracted():
                 self._step("  the answer broke off; what stands above is taken back", "yellow")
             case ErrorRaised():

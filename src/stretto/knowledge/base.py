@@ -4,7 +4,8 @@ Opening is cheap: nothing is read before the first call; chromadb, tantivy and t
 """
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -107,6 +108,10 @@ class KnowledgeBase:
             return []
         vector = await self._vector(opened, query)
         return await off_loop(search, opened, query, vector, top_k=top_k, where=where)
+
+    async def embed(self, texts: Sequence[str]) -> "NDArray[np.float32]":
+        """The vectors of `texts` by its embedder: an array of shape (len(texts), dimensions)."""
+        return await (await self._embedding(await self._open())).embed(texts)
 
     async def _vector(self, opened: Opened, query: str) -> "NDArray[np.float32]":
         embedder = await self._embedding(opened)
@@ -219,13 +224,20 @@ class KnowledgeBase:
             self._embedder = await off_loop(embedder, str(self._given))
         chosen, stored = self._embedder, opened.manifest.embedder()
         if stored is None:
-            await off_loop(opened.manifest.set_embedder, chosen.name, chosen.dimensions)
-        elif stored != (chosen.name, chosen.dimensions):
+            await off_loop(opened.manifest.set_embedder, chosen.name, await _dimensions(chosen))
+        elif stored != (chosen.name, dimensions := await _dimensions(chosen)):
             raise EmbedderMismatch(
                 f"`{self.name}` was built with `{stored[0]}` ({stored[1]} dimensions), "
-                f"not `{chosen.name}` ({chosen.dimensions})"
+                f"not `{chosen.name}` ({dimensions})"
             )
         return chosen
+
+
+async def _dimensions(embedder: Embedder) -> int:
+    """Its dimensions; an endpoint's model that nobody knows is asked for a vector first."""
+    with suppress(ConfigError):
+        return embedder.dimensions
+    return (await embedder.embed(["dimensions"])).shape[1]
 
 
 def _without_text(document: Document) -> Document:
