@@ -49,6 +49,9 @@ HEAVY = [
     "PIL",
     "aiohttp",
     "tantivy",
+    "asyncio",
+    "yaml",
+    "stretto.knowledge.ingest",
 ]
 
 
