@@ -5,17 +5,24 @@ import re
 from stretto import END, START, Graph
 from stretto.agent import AgentSpec
 from stretto.graph import Conversation
-from stretto.nodes import llm, load_routes, nearest, retrieve, route, rules, say, vision
+from stretto.knowledge import by_sentence
+from stretto.nodes import Route, llm, load_routes, nearest, retrieve, route, rules, say, vision
 from stretto.nodes.node import pictures_of
+from stretto.settings import ModelSettings
 
-
+BRIEF = ModelSettings(max_tokens=200)
 ORDER = re.compile(r"\b[A-Z]{2}-\d{4}\b", re.IGNORECASE)
 """An order number."""
 
 
 def build(spec: AgentSpec) -> Graph:
     """The graph of one turn. A picture is always looked at; else the nearest route decides."""
-    routes = load_routes(spec.folder / spec.options["routes"])
+    tools = load_routes(spec.folder / "tools.yaml")
+    examples = tuple(sentence for way in tools.values() for sentence in (way.description, *way.examples))
+    routes = {
+        **load_routes(spec.folder / "routes.yaml"),
+        "tool": Route("A look into the shop's records.", examples),
+    }
     chat, embed = spec.models.chat, spec.models.embed
     choose = route(
         rules(
@@ -39,12 +46,23 @@ def build(spec: AgentSpec) -> Graph:
         prompt=spec.prompt("support_desk/desk"),
         ask=spec.prompt("support_desk/answer"),
         cite=embed,
+        settings=BRIEF,
     )
-    act = llm(chat, prompt=spec.prompt("support_desk/act"), tools=spec.tools, max_rounds=2)
+    act = llm(
+        chat,
+        prompt=spec.prompt("support_desk/act"),
+        tools=spec.tools,
+        offer=nearest(tools, embed, threshold=0.0),
+        max_rounds=1,
+        relay=chat.capabilities.local,
+        settings=BRIEF,
+    )
     graph = Graph(Conversation, max_steps=spec.limits.steps)
     graph.add_node("choose", choose, fallback="search", timeout=20)
     graph.add_node("look", vision(spec.models.vision), fallback="search", timeout=60)
-    graph.add_node("search", retrieve(spec.knowledge, top_k=6), fallback="answer", timeout=20)
+    graph.add_node(
+        "search", retrieve(spec.knowledge, top_k=6, rerank=by_sentence(embed)), fallback="answer", timeout=20
+    )
     graph.add_node("answer", answer, fallback="sorry", timeout=120)
     graph.add_node("act", act, fallback="sorry", timeout=120)
     graph.add_node("greet", words, fallback="sorry", timeout=60)

@@ -88,6 +88,29 @@ async def test_the_tool_loop_is_bounded_and_the_last_call_has_no_tools() -> None
     assert [bool(request.tools) for request in model.requests] == [True, True, False]
 
 
+async def test_a_tool_chosen_for_the_model_is_the_only_one_offered_and_has_to_be_called() -> None:
+    async def offer(state, ctx):
+        return "stock"
+
+    ctx, _ = watched()
+    model = ScriptedModel(ToolCall("1", "stock", '{"product": "pump"}'), "23.")
+    await llm(model, tools=[broken, stock], offer=offer)(asking("pumps?"), ctx)
+    first, second = model.requests
+    assert [spec.name for spec in first.tools] == ["stock"]
+    assert first.settings.tool_choice == "stock"
+    assert [spec.name for spec in second.tools] == ["broken", "stock"]
+    assert second.settings.tool_choice is None
+
+
+async def test_what_a_relayed_tool_returns_is_the_answer_without_a_second_call() -> None:
+    ctx, events = watched()
+    model = ScriptedModel(ToolCall("1", "stock", '{"product": "pump"}'))
+    update = await llm(model, tools=[stock], relay=True)(asking("pumps?"), ctx)
+    assert update["output"] == shown(events) == "pump: 23"
+    assert [message.role for message in update["messages"]] == ["assistant", "tool", "assistant"]
+    assert len(model.requests) == 1
+
+
 async def test_what_was_missing_is_said_before_the_answer_and_a_broken_tool_behind_it() -> None:
     ctx, events = watched()
     model = ScriptedModel(ToolCall("1", "broken", '{"product": "pump"}'), "I do not know.")

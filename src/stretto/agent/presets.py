@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from stretto.graph import END, START, Conversation, Graph
-from stretto.knowledge import KnowledgeBase
+from stretto.knowledge import KnowledgeBase, by_sentence
 from stretto.models.protocol import ChatModel, Embedder
 from stretto.nodes import llm, retrieve, vision
 from stretto.nodes.node import State, pictures_of
@@ -48,7 +48,9 @@ def answering(
     graph.add_edge("answer", END)
     first = "answer"
     if knowledge is not None:
-        graph.add_node("search", retrieve(knowledge), fallback="answer").add_edge("search", "answer")
+        graph.add_node(
+            "search", retrieve(knowledge, rerank=by_sentence(knowledge)), fallback="answer"
+        ).add_edge("search", "answer")
         first = "search"
     if sees:
         return graph.add_edge(START, first)

@@ -1,7 +1,8 @@
 """Knowledge that can be searched and cited.
 
 `base` is the door; `ingest` brings documents in through `loaders/` and `chunkers/`; `manifest` knows what
-is stored; `stores/` and `keyword` are the two legs; `search` fuses them; `cite` ties answers to passages.
+is stored; `stores/` and `keyword` are the two legs; `search` fuses them; `rerank` puts hits in a better
+order; `cite` ties answers to passages.
 Nothing heavy loads here: chromadb, tantivy and the loaders come with their first use.
 """
 
@@ -9,5 +10,6 @@ from stretto.knowledge.base import KnowledgeBase
 from stretto.knowledge.cite import attribute
 from stretto.knowledge.limits import IngestLimits
 from stretto.knowledge.report import AddReport, Progress
+from stretto.knowledge.rerank import Rerank, by_sentence
 
-__all__ = ["AddReport", "IngestLimits", "KnowledgeBase", "Progress", "attribute"]
+__all__ = ["AddReport", "IngestLimits", "KnowledgeBase", "Progress", "Rerank", "attribute", "by_sentence"]

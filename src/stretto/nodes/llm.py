@@ -1,7 +1,7 @@
 """`llm`: asks a chat model about the conversation, runs the tools it calls, attributes the answer."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -10,10 +10,11 @@ from stretto.documents import Hit
 from stretto.errors import ModelError
 from stretto.events import Cited, ReasoningDelta, Retracted, TextDelta
 from stretto.knowledge.cite import attribute
-from stretto.messages import Message
+from stretto.messages import Message, ToolSpec
 from stretto.models.output import Shape, output_schema, parse_output
 from stretto.models.protocol import ChatModel, Embedder, OutputSchema, ReasoningPiece, Reply, TextPiece
 from stretto.nodes.node import NodeFunction, State, Update, declares, question_of
+from stretto.nodes.route import Choice
 from stretto.nodes.shown import looks_text, numbered, seen, shown
 from stretto.prompts import Prompt
 from stretto.results import Citation, Missing
@@ -36,6 +37,8 @@ def llm(
     passages: int = 3,
     history: int = 4,
     max_rounds: int = 6,
+    offer: Choice | None = None,
+    relay: bool = False,
     values: Values | None = None,
 ) -> NodeFunction:
     """A node that answers.
@@ -51,10 +54,12 @@ def llm(
         passages: How many hits the model is shown.
         history: How many turns the model is shown, this one included.
         max_rounds: How often the model may call tools before it has to answer.
+        offer: Names the one tool that the model has to call first, as `nearest(...)` does: what small models
+            choose badly is chosen for them. None, or no name: the model is offered all and decides.
+        relay: What the tools return is the answer, word for word: no second call, nothing garbled.
         values: More values for the prompts, from the state.
     """
-    table = {tool.name: tool for tool in tools}
-    specs = tuple(tool.spec for tool in tools)
+    play = _Toolset({tool.name: tool for tool in tools}, max_rounds, relay)
     wanted = output_schema(schema) if schema is not None else None
 
     @declares(
@@ -68,19 +73,11 @@ def llm(
         known = {"question": question_of(state), "passages": numbered(hits), "looks": looks_text(state)}
         known.update(values(state) if values else {})
         conversation = await shown(state, model, prompt, ask, known, history, ctx)
-        missing = state.get("missing") or ()
-        text = say_missing(missing, ctx) if wanted is None else ""
+        text = say_missing(state.get("missing") or (), ctx) if wanted is None else ""
         down = len(ctx.run.missing)
-        added: list[Message] = []
-        for left in range(max_rounds, -1, -1):
-            asked = [*conversation, *await seen(added, model, ctx)]
-            reply = await _stream(model, asked, specs if left else (), wanted, settings, ctx)
-            added.append(reply.message)
-            text += reply.message.text
-            if not reply.message.tool_calls or not left:
-                break
-            added.append(Message.tool(*await execute(reply.message.tool_calls, table, ctx)))
-            text += _pause_in(text, ctx)
+        offered = await offer(state, ctx) if offer else None
+        added, said = await _talk(model, conversation, play.only(offered), wanted, settings, ctx)
+        text += said
         if wanted is None:
             text += say_missing(ctx.run.missing[down:], ctx, before="\n\n")
         citations = await _cited(text, hits, cite, ctx) if cite and hits else []
@@ -89,6 +86,57 @@ def llm(
         return {"messages": added, "output": output, "citations": citations}
 
     return answer
+
+
+class _Toolset(NamedTuple):
+    """The tools of a node, and how they are offered."""
+
+    table: Mapping[str, Tool]
+    rounds: int
+    relay: bool = False
+    first: str = ""
+    """The tool that has to be called first."""
+
+    def only(self, name: str | None) -> "_Toolset":
+        """With `name` as the tool to be called first, if there is one of that name."""
+        return self._replace(first=name) if name in self.table else self
+
+    def at(self, round: int) -> tuple[tuple[ToolSpec, ...], ModelSettings]:
+        """What the model is offered in a round, and how: nothing after the last one, so that it answers."""
+        if round == self.rounds:
+            return (), ModelSettings()
+        if round == 0 and self.first:
+            return (self.table[self.first].spec,), ModelSettings(tool_choice=self.first)
+        return tuple(tool.spec for tool in self.table.values()), ModelSettings()
+
+
+async def _talk(
+    model: ChatModel,
+    conversation: Sequence[Message],
+    tools: _Toolset,
+    schema: OutputSchema | None,
+    settings: ModelSettings | None,
+    ctx: RunContext,
+) -> tuple[list[Message], str]:
+    """The messages up to the answer, with the rounds of tools before it, and the text that was shown."""
+    added: list[Message] = []
+    text = ""
+    for number in range(tools.rounds + 1):
+        asked = [*conversation, *await seen(added, model, ctx)]
+        specs, choice = tools.at(number)
+        reply = await _stream(model, asked, specs, schema, (settings or ModelSettings()).merged(choice), ctx)
+        added.append(reply.message)
+        text += reply.message.text
+        if not reply.message.tool_calls or number == tools.rounds:
+            break
+        results = await execute(reply.message.tool_calls, tools.table, ctx)
+        added.append(Message.tool(*results))
+        text += _pause_in(text, ctx)
+        if tools.relay:
+            told = "\n".join(result.text for result in results)
+            ctx.emit(TextDelta(text=told, chunks=0))
+            return [*added, Message.assistant(told)], text + told
+    return added, text
 
 
 async def _cited(text: str, hits: Sequence[Hit], cite: Embedder | bool, ctx: RunContext) -> list[Citation]:

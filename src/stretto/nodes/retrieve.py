@@ -6,7 +6,7 @@ from typing import Any
 from stretto.context import RunContext
 from stretto.documents import Hit
 from stretto.events import Retrieved
-from stretto.knowledge import KnowledgeBase
+from stretto.knowledge import KnowledgeBase, Rerank
 from stretto.nodes.node import NodeFunction, State, Update, declares, earlier_questions, question_of
 
 MAX_QUERY = 600
@@ -20,6 +20,7 @@ def retrieve(
     where: Mapping[str, Any] | None = None,
     query: Callable[[State], str] | None = None,
     weak: float = 0.45,
+    rerank: Rerank | None = None,
 ) -> NodeFunction:
     """A node that writes `hits`.
 
@@ -30,16 +31,21 @@ def retrieve(
         query: What to search for; by default the question, with what this turn's pictures show.
         weak: When no hit's meaning comes this close (cosine), the question may lean on the one before it
             ("and how long does that take?"): both together are searched too, and the better result is taken.
+        rerank: Puts twice as many hits into a better order before the best `top_k` are taken.
     """
+
+    async def found(query: str) -> list[Hit]:
+        hits = await knowledge.search(query, top_k=2 * top_k if rerank else top_k, where=where)
+        return (await rerank(query, hits))[:top_k] if rerank else hits
 
     @declares(reads=("messages", "question", "looks"), writes=("hits",))
     async def search(state: State, ctx: RunContext) -> Update:
         asked = (query or query_of)(state)[:MAX_QUERY]
-        hits = await knowledge.search(asked, top_k=top_k, where=where)
+        hits = await found(asked)
         before = earlier_questions(state, most=1)
         if before and query is None and _closeness(hits) < weak:
             wider = f"{before[0]}\n{asked}"[:MAX_QUERY]
-            more = await knowledge.search(wider, top_k=top_k, where=where)
+            more = await found(wider)
             if _closeness(more) > _closeness(hits):
                 asked, hits = wider, more
         ctx.emit(Retrieved(query=asked, hits=tuple(hits)))
