@@ -122,6 +122,7 @@ def main() -> int:
     parser.add_argument("--model", help="for instance local:qwen2.5-coder-1.5b; default: the project's")
     parser.add_argument("--only", help="a part of the ids to run")
     parser.add_argument("--half", choices=("frozen", "open"))
+    parser.add_argument("--save", type=Path, help="write every case with its scores and answer to this file")
     parser.add_argument("-v", "--verbose", action="store_true", help="show what went wrong")
     parser.add_argument("--json", action="store_true", help="only the line of JSON")
     options = parser.parse_args()
@@ -132,6 +133,9 @@ def main() -> int:
     cases = [case for case in cases if not options.half or case["frozen"] == (options.half == "frozen")]
     began = time.perf_counter()
     rows = asyncio.run(run_all(cases, options.model, options.verbose))
+    if options.save:
+        kept = [{"id": case["id"], **scores, **detail} for case, scores, detail in rows]
+        options.save.write_text(json.dumps(kept, indent=1, default=str), encoding="utf-8")
     table = figures(rows)
     floors = BETTER_FLOORS if options.model and "1.5b" in options.model else FLOORS
     bars = [

@@ -19,6 +19,8 @@ _MARKED_THRESHOLD = 0.6
 """A sentence that the model marked needs only this share of `threshold`."""
 _CLOSE = 0.8
 """With an embedder: a cosine from which half of `threshold` is enough."""
+_NEAR = 0.35
+"""With an embedder: the cosine of question and answer to a sentence from which it is their source."""
 _LOOKED_AT = 4
 """Candidates of a sentence that are compared by their cosine."""
 
@@ -83,7 +85,10 @@ async def attribute(
     order: list[int] = []
     citations: list[Citation] = []
     for claim in claims:
-        for support in await _supports(claim, spans, hits, rare, asked, threshold, embedder):
+        supports = await _supports(claim, spans, hits, rare, asked, threshold, embedder)
+        if not supports and embedder is not None and question:
+            supports = await _nearest(claim, question, spans, hits, asked, embedder)
+        for support in supports:
             index = support.span.hit
             if index not in order:
                 order.append(index)
@@ -123,6 +128,36 @@ async def _supports(
         enough = [support for support in found if support.share >= needed[id(support)]]
         chosen = sorted(enough, key=lambda support: -support.value)[:1]
     return chosen
+
+
+async def _nearest(
+    claim: _Claim,
+    question: str,
+    spans: Sequence[_Span],
+    hits: Sequence[Hit],
+    asked: set[str],
+    embedder: Embedder,
+) -> list[_Support]:
+    """For answers with few words of their own ("No.", "54"): the sentence nearest to question and answer.
+
+    It has to hold the answer's numbers, and a word of the answer unless all of them are the question's.
+    """
+    own = claim.terms - asked
+    fit = [
+        span
+        for span in spans
+        if not span.double
+        and numbers(claim.terms) <= span.terms | span.near | asked
+        and (not own or own & (span.terms | span.near))
+    ]
+    if not fit or claim.text.endswith("?"):
+        return []
+    texts = [hits[span.hit].text[span.start : span.end] for span in fit]
+    vectors = await embedder.embed([f"{question} {claim.text}", *texts])
+    closeness, span = max(
+        zip((vectors[1:] @ vectors[0]).tolist(), fit, strict=True), key=lambda pair: pair[0]
+    )
+    return [_Support(span, closeness, closeness)] if closeness >= _NEAR else []
 
 
 def _support(claim: _Claim, span: _Span, hit: Hit, rare: Rarity, asked: set[str]) -> _Support | None:

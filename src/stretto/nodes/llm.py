@@ -80,7 +80,7 @@ def llm(
         text += said
         if wanted is None:
             text += say_missing(ctx.run.missing[down:], ctx, before="\n\n")
-        citations = await _cited(text, hits, cite, ctx) if cite and hits else []
+        citations = await _cited(text, known["question"], hits, cite, ctx) if cite and hits else []
         added[-1] = msgspec.structs.replace(added[-1], id=f"{ctx.run_id}:{ctx.node}")
         output = text if schema is None else parse_output(schema, added[-1].text)
         return {"messages": added, "output": output, "citations": citations}
@@ -139,9 +139,12 @@ async def _talk(
     return added, text
 
 
-async def _cited(text: str, hits: Sequence[Hit], cite: Embedder | bool, ctx: RunContext) -> list[Citation]:
+async def _cited(
+    text: str, question: str, hits: Sequence[Hit], cite: Embedder | bool, ctx: RunContext
+) -> list[Citation]:
     """The sources of the answer, each told as it is found."""
-    citations = await attribute(text, hits, embedder=None if isinstance(cite, bool) else cite)
+    embedder = None if isinstance(cite, bool) else cite
+    citations = await attribute(text, hits, embedder=embedder, question=question)
     for citation in citations:
         ctx.run.citations.append(citation)
         ctx.emit(Cited(citation=citation))

@@ -8,7 +8,6 @@ from stretto.context import RunContext
 from stretto.documents import Look
 from stretto.errors import MediaError, StrettoError
 from stretto.events import ReasoningDelta
-from stretto.media.pictures import open_picture
 from stretto.media.resolve import resolve
 from stretto.messages import Image, Message, Part
 from stretto.models.protocol import ChatModel, complete
@@ -81,12 +80,17 @@ async def read_locally(picture: Image, ctx: RunContext) -> Look:
 
 
 def _read(data: bytes) -> tuple[str, list[tuple[str, float]]]:
-    # Late: a picture is the first that needs onnxruntime.
+    # Late: a picture is the first that needs Pillow and onnxruntime.
+    from stretto.media.pictures import open_picture  # noqa: PLC0415
+    from stretto.models.local.columns import columns  # noqa: PLC0415
     from stretto.models.local.labels import labels  # noqa: PLC0415
     from stretto.models.local.ocr import read_picture  # noqa: PLC0415
 
     image = open_picture(data)
-    text = read_picture(image).text.strip()
+    read = read_picture(image)
+    text = read.text.strip()
+    if pairs := columns(read.lines):
+        text += "\nBy column: " + "; ".join(f"{label}: {number}" for label, number in pairs)
     try:
         found = [(name, share) for name, share in labels(image, top=3) if share >= SURE]
     except StrettoError:  # the classifier is optional: text alone is a look too
