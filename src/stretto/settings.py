@@ -1,6 +1,8 @@
 """Settings that travel through calls: how a model is asked, how much a run may use. Reads no file."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta
 
 from stretto._internal.plain import Plain
 
@@ -34,9 +36,9 @@ class ModelSettings(Plain, frozen=True, forbid_unknown_fields=True):
 class Limits(Plain, frozen=True, forbid_unknown_fields=True):
     """How much one run may use; None is without a limit."""
 
-    steps: int = 50
+    steps: Annotated[int, Meta(ge=1)] = 50
     """Supersteps of the graph."""
-    tokens: int | None = None
+    tokens: Annotated[int, Meta(ge=1)] | None = None
     """Input plus output tokens of all model calls."""
-    seconds: float | None = None
+    seconds: Annotated[float, Meta(gt=0)] | None = None
     """Wall time."""

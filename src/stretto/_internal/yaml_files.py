@@ -29,16 +29,16 @@ def read_yaml(path: Path, kind: type[T]) -> T:
     if len(raw) > MAX_BYTES:
         raise ConfigError(f"is larger than {MAX_BYTES} bytes", where=str(path))
     try:
-        text = raw.decode("utf-8-sig")
-        node = cast("Any", yaml.compose(text, yaml.SafeLoader))  # pyright: ignore[reportUnknownMemberType]
-        data: Any = yaml.safe_load(text)
+        loader = cast("Any", yaml.SafeLoader(raw.decode("utf-8-sig")))
+        node = loader.get_single_node()
+        _refuse_repeated(path, node, set())
+        data: Any = None if node is None else loader.construct_document(node)
     except UnicodeDecodeError as error:
         raise ConfigError(f"is not UTF-8 (byte {error.start})", where=str(path)) from None
     except yaml.MarkedYAMLError as error:
         raise ConfigError(error.problem or "is not YAML", where=_place(path, error.problem_mark)) from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigError(f"is not YAML: {str(error).splitlines()[0]}", where=str(path)) from None
-    _refuse_duplicates(path, node)
     try:
         return msgspec.convert({} if data is None else data, kind)
     except msgspec.ValidationError as error:
@@ -54,17 +54,27 @@ def _place(path: Path, mark: Any) -> str:
     return f"{path}:{mark.line + 1}:{mark.column + 1}" if mark is not None else str(path)
 
 
-def _refuse_duplicates(path: Path, node: Any) -> None:
+def _refuse_repeated(path: Path, node: Any, nodes: set[int]) -> None:
+    """Raises ConfigError for a key that is given twice, and for aliases, which can unfold without end."""
+    if id(node) in nodes:
+        where = _place(path, node.start_mark)
+        raise ConfigError("what stands here is used again by an alias (*name); write it out", where=where)
+    nodes.add(id(node))
     if _is(node, "mapping"):
         seen: set[str] = set()
         for key, value in node.value:
+            if not _is(key, "scalar"):
+                raise ConfigError("a key has to be a word", where=_place(path, key.start_mark))
             if key.value in seen:
                 raise ConfigError(f"`{key.value}` is given twice", where=_place(path, key.start_mark))
             seen.add(key.value)
-            _refuse_duplicates(path, value)
+            _refuse_repeated(path, value, nodes)
     elif _is(node, "sequence"):
         for value in node.value:
-            _refuse_duplicates(path, value)
+            _refuse_repeated(path, value, nodes)
+    elif node is not None and any("\ud800" <= letter <= "\udfff" for letter in node.value):
+        where = _place(path, node.start_mark)
+        raise ConfigError("holds half a character (a lone surrogate); write the whole one", where=where)
 
 
 def _explain(path: Path, node: Any, message: str, kind: type[Any]) -> ConfigError:

@@ -16,6 +16,7 @@ from stretto._internal.bridge import run_sync
 from stretto.agent.folder import build_graph, read_folder
 from stretto.agent.opened import Opened, Threads
 from stretto.agent.presets import answering
+from stretto.agent.question import as_question, check_thread
 from stretto.agent.spec import AgentSpec
 from stretto.context import Run, RunContext
 from stretto.errors import ConfigError, StrettoError
@@ -24,7 +25,7 @@ from stretto.graph import Graph, new_turn
 from stretto.graph.stream import play
 from stretto.knowledge import KnowledgeBase
 from stretto.media.store import MediaStore
-from stretto.messages import Message, Part, as_message
+from stretto.messages import Message, Part
 from stretto.models import Model
 from stretto.models.protocol import ChatModel
 from stretto.observe import logged
@@ -227,9 +228,12 @@ class Agent:
         self._prepared = False
 
     def _new_run(self, thread_id: str | None, deps: Any, limits: Limits | None, tenant: str) -> Run:
-        return Run(
-            thread_id=thread_id or uuid.uuid4().hex, deps=deps, limits=limits or self.limits, tenant=tenant
-        )
+        if thread_id is not None:
+            check_thread(thread_id)
+        chosen: Any = limits or self.limits
+        if not isinstance(chosen, Limits):
+            raise ConfigError(f"limits is a `{type(chosen).__name__}`; give Limits(steps=..., seconds=...)")
+        return Run(thread_id=thread_id or uuid.uuid4().hex, deps=deps, limits=chosen, tenant=tenant)
 
     async def _turn(
         self, run: Run, question: Question | None, answers: Mapping[str, Any] | None, *, kept: bool
@@ -252,18 +256,18 @@ class Agent:
     async def _play(
         self, run: Run, question: Question | None, answers: Mapping[str, Any] | None, *, kept: bool
     ) -> Result:
+        if question is not None and answers is not None:
+            raise ConfigError("run() takes a question or `answers`, not both")
+        if question is None and answers is None:
+            raise ConfigError("run() needs a question, or answers to a paused thread's questions")
+        message = None if question is None else as_question(question)
         await self.open()
         compiled = await self._opened.compiled(kept=kept)
         turn_input = None
-        if question is not None and answers is not None:
-            raise ConfigError("run() takes a question or `answers`, not both")
-        if answers is None:
-            if question is None:
-                raise ConfigError("run() needs a question, or answers to a paused thread's questions")
+        if message is not None:
             if kept:
                 await self._opened.refuse_waiting(run.thread_id)
-            message = await self._opened.take_in(as_message(question), run)
-            turn_input = new_turn(message)
+            turn_input = new_turn(await self._opened.take_in(message, run))
         self._opened.serve_media(run)
         final, questions = await play(compiled, turn_input, run=run, resume=answers)
         run.timings["total"] = time.perf_counter() - run.started

@@ -60,12 +60,15 @@ def _build_function(source: Path) -> Callable[..., object]:
     except StrettoError:
         raise
     except SyntaxError as error:
-        raise ConfigError(f"{error.msg}", where=f"{source}:{error.lineno}:{error.offset}") from None
+        where = f"{source}:{error.lineno}:{error.offset or 1}" if error.lineno else str(source)
+        raise ConfigError(f"SyntaxError: {error.msg}; correct the file", where=where) from None
     except (Exception, SystemExit) as error:
         raise _own_fault(error, source) from None
     build = getattr(module, "build", None)
     if not callable(build):
-        raise ConfigError("has no `def build(spec) -> Graph`", where=str(source))
+        raise ConfigError(
+            "has no `def build(spec) -> Graph`; write one, or remove the file", where=str(source)
+        )
     return build
 
 

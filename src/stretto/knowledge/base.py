@@ -100,8 +100,7 @@ class KnowledgeBase:
             Hits with `score` in 0..1 and `scores`: `dense` (the cosine) and `keyword` (BM25). Their documents
             carry no text: `document(id)` has it.
         """
-        if top_k < 1:
-            raise ConfigError(f"`top_k` is {top_k}; give at least 1")
+        _check_search(query, top_k, where)
         opened = await self._open()
         self._check_embedder(opened)
         if not query.strip() or opened.manifest.counts()[1] == 0:
@@ -231,6 +230,17 @@ class KnowledgeBase:
                 f"not `{chosen.name}` ({dimensions})"
             )
         return chosen
+
+
+def _check_search(query: Any, top_k: Any, where: Any) -> None:
+    if not isinstance(query, str):
+        raise ConfigError(f"`query` is a {type(query).__name__}; give text")
+    if any("\ud800" <= letter <= "\udfff" for letter in query):
+        raise ConfigError("`query` holds half a character (a lone surrogate); decode the text as UTF-8 first")
+    if not isinstance(top_k, int) or top_k < 1:
+        raise ConfigError(f"`top_k` is {top_k!r}; give a whole number of at least 1")
+    if where is not None and not isinstance(where, Mapping):
+        raise ConfigError(f"`where` is a {type(where).__name__}; give a dict, such as {{'document': 'a.md'}}")
 
 
 async def _dimensions(embedder: Embedder) -> int:

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
+
 from stretto.documents import Document
 from stretto.errors import ConfigError, MediaNotFound, MediaTooLarge, StrettoError
 from stretto.knowledge.limits import IngestLimits
@@ -50,7 +52,11 @@ def expand(sources: Sequence[Source | Iterable[Source]], root: Path, limits: Ing
     seen: set[str] = set()
     for source in _flat(sources):
         if isinstance(source, Document):
-            expanded.items.append(Item(source.source, source.id, document=source))
+            problem = _problem(source)
+            if problem:
+                expanded.failed.append((str(source.id), ConfigError(problem)))
+            else:
+                expanded.items.append(Item(source.source, source.id, document=source))
         elif _is_url(text := os.fspath(source)):
             expanded.items.append(Item(text, text, url=text))
         else:
@@ -61,6 +67,21 @@ def expand(sources: Sequence[Source | Iterable[Source]], root: Path, limits: Ing
             except StrettoError as error:
                 expanded.failed.append((text, error))
     return expanded
+
+
+def _problem(document: Document) -> str:
+    """What keeps a document that was passed in from being stored; empty where nothing does."""
+    if not isinstance(document.text, str):  # pyright: ignore[reportUnnecessaryIsInstance] (a wrong type at run time)
+        return f"the text of the document {document.id!r} is a {type(document.text).__name__}; give a str"
+    try:
+        bare = msgspec.structs.replace(document, text="")  # half characters in a text become a `?` later
+        msgspec.json.decode(msgspec.json.encode(bare), type=Document)
+    except (TypeError, ValueError) as error:
+        return (
+            f"the document {document.id!r} cannot be stored ({error}): its id has to be whole text, "
+            "its metadata plain values"
+        )
+    return "" if document.id else "a document needs an id: Document(id=..., text=...)"
 
 
 def _flat(sources: Sequence[Source | Iterable[Source]]) -> Iterator[Source]:
@@ -80,6 +101,8 @@ def _is_url(text: str) -> bool:
 
 
 def _expand_path(text: str, root: Path, limits: IngestLimits, into: Expanded, seen: set[str]) -> None:
+    if not text.strip():
+        raise MediaNotFound('the path is empty; give "." for the folder we are in')
     path = Path(os.path.abspath(Path(text).expanduser()))
     if path.is_dir():
         origin = f"folder:{shown(path, root)}"
@@ -94,10 +117,10 @@ def _expand_path(text: str, root: Path, limits: IngestLimits, into: Expanded, se
         found = (Path(match) for match in sorted(glob.iglob(str(path), recursive=True)))
         files = [file for file in found if file.is_file()]
         if not files:
-            into.failed.append((text, MediaNotFound(f"`{text}` matches no file")))
+            into.failed.append((text, MediaNotFound(f"`{text}` matches no file; check the pattern")))
         _take_many(files, _fixed_part(path), origin, root, limits, into, seen)
     else:
-        raise MediaNotFound(f"`{text}` does not exist")
+        raise MediaNotFound(f"`{text}` does not exist; check the path")
 
 
 def _take_many(

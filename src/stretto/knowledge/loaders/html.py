@@ -64,7 +64,9 @@ def _check_depth(text: str, name: str) -> None:
     for closing, _ in _NESTING.findall(text):
         depth = max(0, depth - 1) if closing else depth + 1
         if depth > _DEEPEST:
-            raise DamagedMedia(f"`{name}` nests more than {_DEEPEST:,} elements into each other")
+            raise DamagedMedia(
+                f"`{name}` nests more than {_DEEPEST:,} elements into each other; save a simpler page"
+            )
 
 
 class _Page:

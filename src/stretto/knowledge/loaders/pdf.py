@@ -45,7 +45,7 @@ def load_pdf(data: bytes, name: str, limits: IngestLimits) -> Loaded:
         MediaTooLarge: It has more pages than the limit.
     """
     if b"%PDF-" not in data[:1024]:
-        raise UnsupportedMedia(f"`{name}` is not a PDF, whatever its name says")
+        raise UnsupportedMedia(f"`{name}` is not a PDF, whatever its name says; give it its true ending")
     with pdfium_lock:
         document = _opened(data, name)
     try:
@@ -67,7 +67,7 @@ def _opened(data: bytes, name: str) -> Any:
     except pypdfium2.PdfiumError as error:
         if "password" in str(error).lower():
             raise UnsupportedMedia(f"`{name}` is locked by a password; save it without one") from None
-        raise DamagedMedia(f"`{name}` cannot be opened as a PDF: {error}") from None
+        raise DamagedMedia(f"`{name}` cannot be opened as a PDF: {error} Save it again") from None
 
 
 def _read_pages(document: Any, count: int, name: str, limits: IngestLimits) -> list[_Page]:
@@ -85,7 +85,9 @@ def _read_pages(document: Any, count: int, name: str, limits: IngestLimits) -> l
         if characters > limits.characters:
             raise MediaTooLarge(f"`{name}` holds more than {limits.characters:,} characters of text")
     if not any(page.paragraphs for page in pages):
-        raise DamagedMedia(f"`{name}` has no page with text, and none that OCR could read")
+        raise DamagedMedia(
+            f"`{name}` has no page with text, and none that OCR could read; add a version with text"
+        )
     return pages
 
 

@@ -36,7 +36,9 @@ def load_picture(data: bytes, name: str, limits: IngestLimits) -> Loaded:
         likely = ", ".join(f"{label} ({chance:.0%})" for label, chance in shown)
         parts.append(f"What the picture seems to show, by an image classifier: {likely}.")
     if len(parts) == 1:
-        raise DamagedMedia(f"`{name}` shows no text and nothing that the classifier knows")
+        raise DamagedMedia(
+            f"`{name}` shows no text and nothing that the classifier knows; describe it in a document"
+        )
     metadata = {"made_by": [*(["ocr"] if written else []), *(["labels"] if shown else [])]}
     return Loaded(
         "\n\n".join(parts), title, _kind(data), (Heading(0, len(heading), 1, title),), metadata=metadata

@@ -56,7 +56,7 @@ def load(data: bytes, name: str, media_type: str | None, limits: IngestLimits) -
     if len(data) > limits.bytes:
         raise MediaTooLarge(f"`{name}` has {len(data):,} bytes; the limit is {limits.bytes:,}")
     if not data.strip():
-        raise DamagedMedia(f"`{name}` is empty")
+        raise DamagedMedia(f"`{name}` is empty; put text into it, or leave it out")
     module, _, function = LOADERS[kind].partition(":")
     loader: Loader = getattr(import_module(module), function)
     loaded = loader(data, name, limits)
@@ -65,5 +65,5 @@ def load(data: bytes, name: str, media_type: str | None, limits: IngestLimits) -
             f"`{name}` has {len(loaded.text):,} characters of text; the limit is {limits.characters:,}"
         )
     if not loaded.text.strip():
-        raise DamagedMedia(f"`{name}` holds no text")
+        raise DamagedMedia(f"`{name}` holds no text; add a version with text, or leave it out")
     return loaded

@@ -27,8 +27,12 @@ def decode(data: bytes, name: str, declared: str = "") -> tuple[str, str]:
     for mark, encoding in _BOMS:
         if data.startswith(mark):
             return _decoded(data[len(mark) :], name, (encoding,))
+    if data.startswith(b"%PDF-"):
+        raise UnsupportedMedia(f"`{name}` is a PDF, whatever its name says; give it the ending .pdf")
     if b"\x00" in data:
-        raise UnsupportedMedia(f"`{name}` is not text: it holds zero bytes")
+        raise UnsupportedMedia(
+            f"`{name}` is not text: it holds zero bytes; save it as UTF-8, or give it its true ending"
+        )
     return _decoded(data, name, ("utf-8", declared or "cp1252", "cp1252"))
 
 

@@ -1,7 +1,8 @@
 """Threads in one sqlite file: langgraph's saver with WAL, `synchronous=NORMAL` and our strict serializer."""
 
+import sqlite3
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import aiosqlite
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
+from stretto.errors import ThreadError
 from stretto.threads.checkpoint.serializer import strict_serializer
 
 
@@ -18,15 +20,22 @@ async def open_sqlite(path: str | Path, *states: type[Any]) -> AsyncGenerator[As
 
     Raises:
         GraphError: The state declares a type that would not come back as itself.
+        ThreadError: The file cannot be opened, or is none of ours.
     """
     serializer = strict_serializer(*states)
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    async with aiosqlite.connect(path) as connection:
-        await connection.execute("PRAGMA journal_mode=WAL")
-        await connection.execute("PRAGMA synchronous=NORMAL")
-        await connection.execute("PRAGMA busy_timeout=5000")
-        saver = AsyncSqliteSaver(connection, serde=serializer)
-        await saver.setup()
+    async with AsyncExitStack() as stack:
+        try:
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            connection = await stack.enter_async_context(aiosqlite.connect(path))
+            await connection.execute("PRAGMA journal_mode=WAL")
+            await connection.execute("PRAGMA synchronous=NORMAL")
+            await connection.execute("PRAGMA busy_timeout=5000")
+            saver = AsyncSqliteSaver(connection, serde=serializer)
+            await saver.setup()
+        except (OSError, ValueError, sqlite3.Error) as error:
+            raise ThreadError(
+                f"threads cannot be kept in `{path}`: {error}; give another path, or remove what is there"
+            ) from None
         yield saver
 
 
