@@ -1,7 +1,7 @@
 """The same code on other people's data: routing, answers with sources, function calls.
 
-Reads the folder `--data` (default: `../shared/data` beside the checkout); a part whose files are missing is left out
-and named. Takes `--only clinc|xquad|bfcl`, `--count N`, `--model NAME`, `--json`.
+Reads the folder `--data` (default: `../shared/data` beside the checkout); a part whose files are missing is
+left out and named. Takes `--only clinc|xquad|bfcl`, `--count N`, `--model NAME`, `--json`.
 """
 
 import argparse
@@ -30,7 +30,7 @@ EXAMPLES = 15
 
 
 async def clinc(folder: Path, count: int, model: str) -> dict[str, Any]:
-    """Half the questions in scope, half out of it, by the nearest description; the threshold is set on `val`."""
+    """Half the questions in scope, half out of it, by the nearest description; `val` sets the threshold."""
     data = json.loads((folder / "clinc150" / "data_small.json").read_text(encoding="utf-8"))
     pick = random.Random(SEED)
     routes: dict[str, list[str]] = {}
@@ -93,7 +93,7 @@ async def xquad(folder: Path, count: int, model: str) -> dict[str, Any]:
 
 
 async def bfcl(folder: Path, count: int, model: str) -> dict[str, Any]:
-    """The first function calls and the first irrelevant requests; right: tool and all arguments, or no call."""
+    """The first function calls and irrelevant requests; right: tool and all arguments, or no call."""
     place = folder / "bfcl"
     gold = [json.loads(line) for line in _lines(place / "BFCL_v4_simple_python.gold.json")][:count]
     calls = [json.loads(line) for line in _lines(place / "BFCL_v4_simple_python.json")][:count]

@@ -148,9 +148,8 @@ def main() -> int:
         for what, floor in floors.items()
     ]
     for name, row in table.items():
-        print(
-            f"{name:14} {row['share']:6.1%}  {row['good']}/{row['of']}  ({row['low']:.1%} to {row['high']:.1%})"
-        )
+        interval = f"({row['low']:.1%} to {row['high']:.1%})"
+        print(f"{name:14} {row['share']:6.1%}  {row['good']}/{row['of']}  {interval}")
     print(f"{time.perf_counter() - began:.0f} s")
     print(json.dumps({"benchmark": "support_desk", "figures": table, "bars": bars}))
     return 0 if all(bar["holds"] for bar in bars) else 1

@@ -6,7 +6,7 @@ from stretto._internal.plain import Plain
 
 
 class Document(Plain, frozen=True):
-    """A source that can be cited. `id` names it for ever (a path relative to where it was added, or a URL)."""
+    """A source that can be cited. `id` names it for ever: a path from where it was added, or a URL."""
 
     id: str
     text: str = ""
@@ -55,7 +55,7 @@ class Hit(Plain, frozen=True):
 
 
 class Look(Plain, frozen=True):
-    """What was seen in a picture or page, as text. `how` tells what made it: a model's name, `ocr`, `labels`."""
+    """What was seen in a picture or page, as text. `how`: a model's name, `ocr`, `ocr+labels`."""
 
     reference: str
     """The media part's source: `media:<sha256>` once taken in."""

@@ -1,4 +1,4 @@
-"""An agent answers, streams numbered events, remembers threads, pauses for a person, fails in typed errors."""
+"""An agent answers, streams numbered events, remembers threads, pauses for a person, fails typed."""
 
 import asyncio
 from pathlib import Path

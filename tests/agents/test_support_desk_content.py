@@ -149,7 +149,14 @@ def test_no_route_example_equals_a_case_or_shares_four_words_in_a_row_with_one()
         words = re.findall(r"[a-z0-9]+", text.lower())
         return {tuple(words), *(tuple(words[i : i + 4]) for i in range(len(words) - 3))}
 
-    assert set(ROUTES) == {"knowledge", "small_talk", "out_of_scope", "order_status", "check_stock", "open_return"}
+    assert set(ROUTES) == {
+        "knowledge",
+        "small_talk",
+        "out_of_scope",
+        "order_status",
+        "check_stock",
+        "open_return",
+    }
     for route, entry in ROUTES.items():
         assert entry["description"] and 4 <= len(entry["examples"]) <= 24, route
         for example in entry["examples"]:

@@ -14,7 +14,8 @@ graph = Graph().add_node("a", node).add_edge(START, "a").add_edge("a", END)
 graph.check()
 graph.mermaid()
 graph.text()
-loaded = [name for name in ("langgraph", "langchain_core", "openai", "chromadb", "numpy") if name in sys.modules]
+heavy = ("langgraph", "langchain_core", "openai", "chromadb", "numpy")
+loaded = [name for name in heavy if name in sys.modules]
 sys.exit(str(loaded) if loaded else 0)
 """
 
