@@ -68,8 +68,7 @@ def llm(
         effects="external" if tools else "none",
     )
     async def answer(state: State, ctx: RunContext) -> Update:
-        found: Sequence[Hit] = state.get("hits") or ()
-        hits = found[:passages]
+        hits: Sequence[Hit] = (state.get("hits") or ())[:passages]
         known = {"question": question_of(state), "passages": numbered(hits), "looks": looks_text(state)}
         known.update(values(state) if values else {})
         conversation = await shown(state, model, prompt, ask, known, history, ctx)
