@@ -6,7 +6,7 @@ import pytest
 
 from stretto.context import Run, RunContext
 from stretto.documents import Chunk, Document, Hit
-from stretto.errors import ModelUnavailable, OutputInvalid
+from stretto.errors import BadResponse, ModelUnavailable, OutputInvalid
 from stretto.events import Cited, Event, Retracted, TextDelta
 from stretto.messages import Image, Message, ToolCall, ToolResult
 from stretto.models.protocol import Capabilities
@@ -189,3 +189,10 @@ def test_history_is_cut_at_user_messages_so_that_no_tool_result_is_orphaned() ->
     ]  # fmt: skip
     assert [message.text for message in last_turns(turns, 1)] == ["c", "d"]
     assert last_turns(turns, 2) == turns
+
+
+async def test_a_model_that_answers_nothing_is_down() -> None:
+    ctx, _ = watched()
+    with pytest.raises(BadResponse, match="scripted:model answered nothing; it ended by `stop`"):
+        await llm(ScriptedModel(Message.assistant()))(asking("hi"), ctx)
+    assert ctx.run.usage.calls == 1

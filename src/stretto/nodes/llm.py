@@ -7,10 +7,10 @@ import msgspec
 
 from stretto.context import RunContext
 from stretto.documents import Hit
-from stretto.errors import ModelError
+from stretto.errors import BadResponse, ModelError
 from stretto.events import Cited, ReasoningDelta, Retracted, TextDelta
 from stretto.knowledge.cite import attribute
-from stretto.messages import Message, ToolSpec
+from stretto.messages import Message, Refusal, ToolCall, ToolSpec
 from stretto.models.output import Shape, output_schema, parse_output
 from stretto.models.protocol import ChatModel, Embedder, OutputSchema, ReasoningPiece, Reply, TextPiece
 from stretto.nodes.node import NodeFunction, State, Update, declares, question_of
@@ -168,6 +168,11 @@ def say_missing(missing: Sequence[Missing], ctx: RunContext, *, before: str = ""
     return text
 
 
+def _says_otherwise(message: Message) -> bool:
+    """Whether a message without text calls a tool or declines."""
+    return any(isinstance(part, ToolCall | Refusal) for part in message.parts)
+
+
 async def _stream(
     model: ChatModel,
     messages: Sequence[Message],
@@ -185,6 +190,8 @@ async def _stream(
                 ctx.emit(TextDelta(text=piece.text, chunks=piece.chunks))
             elif isinstance(piece, Reply):
                 ctx.spend(piece.usage, model=piece.model or model.name)
+                if not piece.message.text.strip() and not _says_otherwise(piece.message):
+                    raise BadResponse(f"{model.name} answered nothing; it ended by `{piece.finish}`")
                 return piece
             elif isinstance(piece, ReasoningPiece):
                 ctx.emit(ReasoningDelta(text=piece.text))
