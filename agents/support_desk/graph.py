@@ -6,7 +6,7 @@ from stretto import END, START, Graph
 from stretto.agent import AgentSpec
 from stretto.graph import Conversation
 from stretto.knowledge import by_sentence
-from stretto.nodes import Route, llm, load_routes, nearest, retrieve, route, rules, say, vision
+from stretto.nodes import Route, llm, load_routes, nearest, quote, retrieve, route, rules, say, vision
 from stretto.nodes.node import pictures_of
 from stretto.settings import ModelSettings
 
@@ -71,8 +71,9 @@ def build(spec: AgentSpec) -> Graph:
     graph.add_edge(START, "choose")
     ways = {"picture": "look", "knowledge": "search", "tool": "act", "small_talk": "greet"}
     graph.add_route("choose", chosen, {**ways, "out_of_scope": "decline"})
-    graph.add_edge("look", "search").add_edge("search", "answer")
-    for last in ("answer", "act", "greet", "decline", "sorry"):
+    graph.add_node("support", quote(embed))
+    graph.add_edge("look", "search").add_edge("search", "answer").add_edge("answer", "support")
+    for last in ("support", "act", "greet", "decline", "sorry"):
         graph.add_edge(last, END)
     return graph
 

@@ -7,9 +7,18 @@ Nothing heavy loads here: chromadb, tantivy and the loaders come with their firs
 """
 
 from stretto.knowledge.base import KnowledgeBase
-from stretto.knowledge.cite import attribute
+from stretto.knowledge.cite import attribute, nearest_quote
 from stretto.knowledge.limits import IngestLimits
 from stretto.knowledge.report import AddReport, Progress
 from stretto.knowledge.rerank import Rerank, by_sentence
 
-__all__ = ["AddReport", "IngestLimits", "KnowledgeBase", "Progress", "Rerank", "attribute", "by_sentence"]
+__all__ = [
+    "AddReport",
+    "IngestLimits",
+    "KnowledgeBase",
+    "Progress",
+    "Rerank",
+    "attribute",
+    "by_sentence",
+    "nearest_quote",
+]

@@ -97,6 +97,24 @@ async def attribute(
     return citations
 
 
+async def nearest_quote(
+    question: str, hits: Sequence[Hit], embedder: Embedder, *, least: float
+) -> Citation | None:
+    """The two neighbouring sentences nearest to `question`; None where their cosine is below `least`."""
+    spans = [span for span in _spans(hits) if span.double] or _spans(hits)
+    if not spans:
+        return None
+    texts = [hits[span.hit].text[span.start : span.end] for span in spans]
+    vectors = await embedder.embed([question, *texts])
+    closeness, span = max(
+        zip((vectors[1:] @ vectors[0]).tolist(), spans, strict=True), key=lambda pair: pair[0]
+    )
+    if closeness < least:
+        return None
+    claim = _Claim(0, 0, "", set(), ())
+    return _citation(1, hits[span.hit], claim, _Support(span, closeness, closeness))
+
+
 async def _supports(
     claim: _Claim,
     spans: Sequence[_Span],

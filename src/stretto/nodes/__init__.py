@@ -4,10 +4,11 @@ llm.py       asks a model, runs its tools         vision.py   says what pictures
 retrieve.py  searches a knowledge base            tools.py    runs tool calls
 route.py     chooses the way                      node.py     what every node declares
 shown.py     what a model is shown
-say.py       says a fixed text
+say.py       says a fixed text                 quote.py    replaces an answer without support
 """
 
 from stretto.nodes.llm import llm
+from stretto.nodes.quote import quote
 from stretto.nodes.retrieve import retrieve
 from stretto.nodes.route import Route, ask_model, load_routes, nearest, route, rules
 from stretto.nodes.say import say
@@ -20,6 +21,7 @@ __all__ = [
     "llm",
     "load_routes",
     "nearest",
+    "quote",
     "retrieve",
     "route",
     "rules",
