@@ -46,6 +46,7 @@ def build(spec: AgentSpec) -> Graph:
         prompt=spec.prompt("support_desk/desk"),
         ask=spec.prompt("support_desk/answer"),
         cite=embed,
+        passages=2,
         settings=BRIEF,
     )
     act = llm(

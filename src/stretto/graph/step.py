@@ -264,4 +264,6 @@ def _fail(error: Exception, ctx: RunContext, began: float) -> NoReturn:
 def _reason(error: Exception) -> str:
     said = " ".join(str(error).split())[:200]
     ours = type(error).__module__.startswith("stretto")
+    if ours:
+        said = said.partition("; ")[0]  # what stands behind is advice to whoever runs the graph
     return said if ours and said else f"{type(error).__name__}: {said}" if said else type(error).__name__
