@@ -23,13 +23,14 @@ def quote(embedder: Embedder, *, least: float = 0.35) -> NodeFunction:
     """
 
     @declares(
-        reads=("messages", "question", "hits", "looks", "citations", "output"),
+        reads=("messages", "question", "hits", "looks", "missing", "citations", "output"),
         writes=("messages", "output", "citations"),
     )
     async def support(state: State, ctx: RunContext) -> Update:
         hits: list[Hit] = state.get("hits") or []
         answer = state.get("output")
-        if not hits or state.get("citations") or state.get("looks") or not isinstance(answer, str):
+        spoken_for = state.get("citations") or state.get("looks") or state.get("missing")
+        if not hits or spoken_for or not isinstance(answer, str):
             return {}
         citation = await nearest_quote(question_of(state), hits, embedder, least=least)
         if citation is None:
