@@ -137,7 +137,7 @@ def test_the_reference_project_plays_its_demo_on_the_smallest_model(
         assert turn["output"], json.dumps(turn)
     assert [turn["missing"] for turn in (*turns[:3], turns[4])] == [[]] * 4
     assert "search" in turns[0]["path"]
-    assert "look" in turns[2]["path"] and "receipt" in turns[2]["attach"][0]
+    assert "look" in turns[2]["path"] and "display" in turns[2]["attach"][0]
     assert turns[3]["path"][1] == "act"
     assert turns[3]["tools"] or turns[3]["path"][-1] == "sorry", "so small a model may end no call"
     assert turns[4]["path"] == ["choose", "decline"], "out of scope"
