@@ -14,7 +14,7 @@ from typing import Any, NoReturn, cast
 
 from stretto._internal.bridge import run_sync
 from stretto.context import Run, RunContext, running_context, use_context
-from stretto.errors import GraphError, LimitReached, NodeTimeout
+from stretto.errors import GraphError, LimitReached, ModelNotFound, NodeTimeout
 from stretto.events import ErrorRaised, NodeFinished, NodeStarted
 from stretto.graph.body import Body, is_update
 from stretto.graph.call import bind, shape_of
@@ -175,7 +175,7 @@ class Step(Runnable[Any, Any]):
         if isinstance(raised, GraphBubbleUp) or not isinstance(raised, Exception):
             raise raised
         fallback = self._node.fallback
-        if fallback is None or isinstance(raised, LimitReached | GraphError):
+        if fallback is None or isinstance(raised, LimitReached | GraphError | ModelNotFound):
             _fail(raised, ctx, began)
         missing = Missing(ctx.node, _reason(raised))
         update: dict[str, Any] = {}
