@@ -1,6 +1,6 @@
 """Puts hits into a better order by their nearest sentence: a passage answers with one of its sentences.
 
-On 300 questions of XQuAD-en the right passage is first in 97.3 % instead of 96.0 %.
+Opt-in: the sentences of a passage are embedded when it is first seen. Knows no store.
 """
 
 from collections import OrderedDict
