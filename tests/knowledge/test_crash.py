@@ -98,6 +98,23 @@ async def test_a_search_beside_an_add_sees_whole_documents(tmp_path):
         assert all("version1" in hit.text for hit in await kb.search("version", top_k=100))
 
 
+async def test_a_write_between_the_reads_of_a_search_begins_it_again(tmp_path, monkeypatch):
+    async with KnowledgeBase(tmp_path / "kb", embedder=HashingEmbedder()) as kb:
+        await kb.add(Document(id="a", text="This version0 speaks."))
+        opened = acquire(tmp_path / "kb")
+        newer = [Document(id="a", text="This version1 speaks.")]
+        real = opened.manifest.present
+
+        def writes_first(keys):
+            if newer:
+                asyncio.run(kb.add(newer.pop()))
+            return real(keys)
+
+        monkeypatch.setattr(opened.manifest, "present", writes_first)
+        assert [hit.text for hit in await kb.search("version speaks")] == ["This version1 speaks."]
+        release(opened)
+
+
 async def test_a_cancelled_add_leaves_the_store_free_for_the_next(tmp_path):
     async with KnowledgeBase(tmp_path / "kb", embedder=HashingEmbedder()) as kb:
         documents = [Document(id=f"d{n}", text=f"Document {n}.") for n in range(400)]

@@ -105,6 +105,10 @@ class Manifest:
 
     # what is read
 
+    def state(self) -> int:
+        """A number that is another one after each write: what was read between two equal ones goes together."""
+        return self._rows("PRAGMA data_version")[0][0]
+
     def embedder(self) -> tuple[str, int] | None:
         """Name and dimensions of the embedder that made the vectors, or None before the first."""
         found = dict(self._rows("SELECT key, value FROM meta"))

@@ -18,12 +18,26 @@ ALPHA = 0.6
 """The share of the dense leg in the score."""
 DEPTH = 100
 """How many candidates each leg brings."""
+_TRIES = 20
+"""How often a search begins again because a write came between its reads: writes are 0.1 s apart, so it is one."""
 
 
 def search(
     opened: Opened, query: str, vector: "NDArray[np.float32]", *, top_k: int, where: Mapping[str, Any] | None
 ) -> list[Hit]:
-    """The best `top_k` chunks that fit `where`, best first."""
+    """The best `top_k` chunks that fit `where`, best first, all of one state of the knowledge base."""
+    hits: list[Hit] = []
+    for _ in range(_TRIES):
+        before = opened.manifest.state()
+        hits = _searched(opened, query, vector, top_k, where)
+        if opened.manifest.state() == before:
+            break
+    return hits
+
+
+def _searched(
+    opened: Opened, query: str, vector: "NDArray[np.float32]", top_k: int, where: Mapping[str, Any] | None
+) -> list[Hit]:
     depth, most = max(DEPTH, top_k), opened.manifest.counts()[1]
     while True:
         dense = opened.vectors.query(vector, depth)
