@@ -49,10 +49,17 @@ class Journal(Protocol):
 
 
 class Counters(Protocol):
-    """Counts shared by everyone who holds to one limit."""
+    """Sums by key over sliding windows, shared by everyone who holds to one limit. A window may be `inf`."""
+
+    async def take(self, key: str, amount: float, *, limit: float, window: float) -> float:
+        """Counts `amount` if the sum of the last `window` seconds stays within `limit`, and returns 0.
+
+        Otherwise counts nothing and returns the seconds until it would fit: `inf` if it never will.
+        """
+        ...
 
     async def add(self, key: str, amount: float, *, window: float) -> float:
-        """Adds `amount` and returns the sum over the last `window` seconds."""
+        """Counts `amount` in any case (negative gives back); returns the sum of the last `window` seconds."""
         ...
 
 

@@ -8,7 +8,7 @@ StrettoError
 │   ├── ModelNotFound      no such provider, model or local file
 │   ├── ModelUnavailable   refused, unreachable, 5xx, died in mid-stream (worth trying again)
 │   ├── RateLimited        429; `retry_after` seconds where the endpoint said so
-│   ├── ModelTimeout       no answer within the deadline
+│   ├── ModelTimeout       no answer in time; `deadline` says which: queue, first_token, idle, total
 │   ├── BadResponse        the answer is not what the protocol promises
 │   ├── BadRequest         the endpoint refuses the request itself: 400, 401, 403, 404, 422
 │   ├── ContextOverflow    the request does not fit the model's context
@@ -35,7 +35,7 @@ StrettoError
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 
 class StrettoError(Exception):
@@ -86,8 +86,16 @@ class RateLimited(ModelError):
         self.retry_after = retry_after
 
 
+Deadline = Literal["queue", "first_token", "idle", "total"]
+"""queue: no place in time; first_token: no content yet; idle: no further content; total: not done in time."""
+
+
 class ModelTimeout(ModelError):
-    """No answer, or no further content, within the deadline."""
+    """No answer, or no further content, in time."""
+
+    def __init__(self, message: str, *, partial: str = "", deadline: Deadline = "total") -> None:
+        super().__init__(message, partial=partial)
+        self.deadline: Deadline = deadline
 
 
 class BadResponse(ModelError):

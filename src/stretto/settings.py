@@ -19,6 +19,12 @@ class ModelSettings(Plain, frozen=True, forbid_unknown_fields=True):
     """`auto`: the model decides; `none`; `required`: some tool; else the name of one tool."""
     timeout: float = 120.0
     """Seconds for the whole call."""
+    first_token: float | None = None
+    """Seconds until the first content; None: as long as the whole call may take."""
+    idle: float | None = None
+    """Seconds between two pieces of content; None: as long as the whole call may take."""
+    tier: int | None = None
+    """The tier at which a pool begins; 0, the cheapest, where None. Nothing to a model alone."""
     extra: dict[str, Any] = {}
     """Fields passed to the endpoint as they are."""
 

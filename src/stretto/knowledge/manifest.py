@@ -106,7 +106,7 @@ class Manifest:
     # what is read
 
     def state(self) -> int:
-        """A number that is another one after each write: what was read between two equal ones goes together."""
+        """Another number after each write: what was read between two equal ones goes together."""
         return self._rows("PRAGMA data_version")[0][0]
 
     def embedder(self) -> tuple[str, int] | None:

@@ -19,7 +19,7 @@ ALPHA = 0.6
 DEPTH = 100
 """How many candidates each leg brings."""
 _TRIES = 20
-"""How often a search begins again because a write came between its reads: writes are 0.1 s apart, so it is one."""
+"""How often a search begins again because a write came between its reads; writes are 0.1 s apart."""
 
 
 def search(

@@ -29,6 +29,19 @@ class Capabilities(Plain, frozen=True):
     context: int = 8192
     """Tokens that prompt and answer may have together."""
     local: bool = False
+    prefill: bool = False
+    """Goes on with an assistant message that stands last in the request, and does not repeat it."""
+
+
+class Headroom(msgspec.Struct, frozen=True):
+    """What an endpoint said is left of its rate limits (`x-ratelimit-*`). None where it did not say."""
+
+    requests: int | None = None
+    tokens: int | None = None
+    requests_reset: float | None = None
+    """Seconds until all its requests are there again."""
+    tokens_reset: float | None = None
+    """Seconds until all its tokens are there again."""
 
 
 class OutputSchema(Plain, frozen=True):
@@ -44,6 +57,12 @@ class TextPiece(msgspec.Struct):
 
     text: str
     chunks: int = 1
+
+
+class RetractPiece(msgspec.Struct):
+    """Take back the last `length` code points of the text, and every tool call: the answer begins again."""
+
+    length: int
 
 
 class ReasoningPiece(msgspec.Struct):
@@ -70,9 +89,10 @@ class Reply(msgspec.Struct):
     model: str = ""
     chunks: int = 0
     """How many chunks the endpoint sent."""
+    headroom: Headroom | None = None
 
 
-Piece = TextPiece | ReasoningPiece | ToolCallPiece | Reply
+Piece = TextPiece | RetractPiece | ReasoningPiece | ToolCallPiece | Reply
 """What a model's stream yields."""
 
 

@@ -12,7 +12,15 @@ from stretto.events import Cited, ReasoningDelta, Retracted, TextDelta
 from stretto.knowledge.cite import attribute
 from stretto.messages import Message, Refusal, ToolCall, ToolSpec
 from stretto.models.output import Shape, output_schema, parse_output
-from stretto.models.protocol import ChatModel, Embedder, OutputSchema, ReasoningPiece, Reply, TextPiece
+from stretto.models.protocol import (
+    ChatModel,
+    Embedder,
+    OutputSchema,
+    ReasoningPiece,
+    Reply,
+    RetractPiece,
+    TextPiece,
+)
 from stretto.nodes.node import NodeFunction, State, Update, declares, question_of
 from stretto.nodes.route import Choice
 from stretto.nodes.shown import looks_text, numbered, seen, shown
@@ -188,6 +196,9 @@ async def _stream(
             if isinstance(piece, TextPiece):
                 said += len(piece.text)
                 ctx.emit(TextDelta(text=piece.text, chunks=piece.chunks))
+            elif isinstance(piece, RetractPiece):
+                said -= piece.length
+                ctx.emit(Retracted(length=piece.length))
             elif isinstance(piece, Reply):
                 ctx.spend(piece.usage, model=piece.model or model.name)
                 if not piece.message.text.strip() and not _says_otherwise(piece.message):
