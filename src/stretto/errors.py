@@ -27,6 +27,7 @@ StrettoError
 │   ├── InvalidArguments   the arguments do not fit the tool's schema
 │   └── ToolTimeout        the tool did not end in time
 ├── ThreadError            a conversation cannot go on as asked
+├── CounterError           limits and budgets cannot be counted: the file is broken, or held too long
 ├── LimitReached           steps, visits, tokens or time of a run are used up
 └── NodeTimeout            a node did not end in time
 
@@ -172,6 +173,10 @@ class ToolTimeout(ToolError):
 
 class ThreadError(StrettoError):
     """A conversation cannot go on as asked."""
+
+
+class CounterError(StrettoError):
+    """Limits and budgets cannot be counted: the file is broken, or another process holds it too long."""
 
 
 class LimitReached(StrettoError):

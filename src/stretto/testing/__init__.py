@@ -4,6 +4,7 @@ scripted        ScriptedModel: answers from a script, strict, in process
 chat_server     ChatServer: a real HTTP server that speaks Chat Completions from a script
 embedder        HashingEmbedder: vectors from words, no model
 model_contract  ModelContract: the tests every ChatModel passes (import it from there: it needs pytest)
+counters_contract  CountersContract: the tests every Counters passes (import it from there, too)
 """
 
 from typing import TYPE_CHECKING, Any
