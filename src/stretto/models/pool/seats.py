@@ -138,7 +138,7 @@ class Seats:
         soonest = min((one.ready(now) for one in fit), default=_NEVER)
         if soonest == _NEVER:
             raise self.down(fit)
-        if soonest >= call.deadline:
+        if soonest > now and soonest >= call.deadline:
             wait = soonest - now
             raise RateLimited(
                 f"`{self._name}` may not ask for {wait:.3g} s, and this call has {max(0.0, left):.3g} s",
