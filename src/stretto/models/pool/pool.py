@@ -169,7 +169,6 @@ class Pool:
         """One request to one member; what it does is noted in how the member stands."""
         began = self._clock()
         number, heard, answered = standing.begin(began), 0.0, 0.0
-        taken = standing.rates.expected(call.read, call.settings.max_tokens) if standing.rates else 0.0
         others = any(one is not standing for one in self._seats.candidates(call))
         stream = standing.model.stream(
             call.conversation(),
@@ -185,7 +184,7 @@ class Pool:
                         self._slowest.observe(heard)
                     if isinstance(piece, Reply):
                         answered = self._clock() - began
-                        await self._answered(standing, call, piece, heard, taken, answered)
+                        await self._answered(standing, call, piece, heard, answered)
                     yield piece
         except ModelError as error:
             call.errors[standing.name] = error
@@ -199,7 +198,7 @@ class Pool:
             self._seats.free(standing, seconds=answered)
 
     async def _answered(
-        self, standing: Standing, call: Call, reply: Reply, first_token: float, taken: float, seconds: float
+        self, standing: Standing, call: Call, reply: Reply, first_token: float, seconds: float
     ) -> None:
         now = self._clock()
         if standing.circuit is not None:
@@ -211,10 +210,8 @@ class Pool:
         if reply.headroom is not None:
             standing.heed(reply.headroom, now)
         if standing.rates is not None:
-            usage = reply.usage
-            await standing.rates.settle(
-                taken, call.read, usage.input_tokens, usage.output_tokens, ago=seconds
-            )
+            used, taken = reply.usage, call.taken[standing.name]
+            await standing.rates.settle(taken, call.read, used.input_tokens, used.output_tokens, ago=seconds)
 
     def _failed(self, standing: Standing, error: ModelError) -> None:
         """What a failure says of the member; a request's own fault says nothing."""
