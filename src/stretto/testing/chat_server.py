@@ -1,4 +1,4 @@
-"""`ChatServer`: a real HTTP server on 127.0.0.1 that speaks Chat Completions from a script.
+"""`ChatServer`: a real HTTP server on 127.0.0.1 that speaks Chat Completions, and Responses, from a script.
 
 In a test: `async with ChatServer("Hello.") as server: Model("compatible:x", base_url=server.url)`.
 As a process of its own: `python -m stretto.testing.chat_server --port 0 --answer echo`, which prints its
@@ -25,6 +25,7 @@ from stretto.testing.completions import (
     vector_of,
     whole_of,
 )
+from stretto.testing.responses import play
 from stretto.testing.scripted import (
     Request,
     Script,
@@ -160,6 +161,8 @@ class ChatServer:
                 return self._refuse(writer, BadRequest(f"Incorrect API key provided: {shown}", status=401))
         if path.endswith("/chat/completions"):
             return await self._complete(body, reader, writer)
+        if path.endswith("/responses"):
+            return await self._respond(body, reader, writer)
         if path.endswith("/embeddings"):
             return self._embed(body, writer)
         if path.endswith("/models"):
@@ -206,6 +209,12 @@ class ChatServer:
         usage = bool(options.get("include_usage"))
         events = list(events_of(completion, chunks=self._chunks, usage=usage))
         return await self._stream(events, fault, reader, writer)
+
+    async def _respond(self, body: Any, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        played = play(body, self._script, chunks=self._chunks, context=self._context)
+        if played.events is None:
+            return self._bytes(writer, played.status, played.headers, played.body)
+        return await self._stream(played.events, played.fault, reader, writer)
 
     async def _stream(
         self,
