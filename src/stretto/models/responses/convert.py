@@ -23,6 +23,9 @@ ORIGIN = "origin"
 RAW = "raw"
 """In the `extra` of reasoning: the text is the reasoning itself, not a summary of it."""
 
+_OF_CHAT = ("function", "extra_content")
+"""In the `extra` of a tool call: what Chat Completions said, and this API does not take."""
+
 _BETWEEN = "\n\n"
 """Between two summaries of one reasoning item."""
 
@@ -106,7 +109,8 @@ def _assistant(message: Message, origin: str, reasoning: bool) -> Iterator[Item]
             speech = []
         if isinstance(part, ToolCall):
             call = {"call_id": part.id, "name": part.name, "arguments": part.arguments}
-            yield {"type": "function_call", **call, **part.extra}
+            extra = {name: value for name, value in part.extra.items() if name not in _OF_CHAT}
+            yield {"type": "function_call", **call, **extra}
         else:
             yield from _thought(part, origin, reasoning)
     if speech:
@@ -237,8 +241,9 @@ def _reasoning(left: Item) -> Reasoning:
     raw = bool(content) and not summary
     place, kind = ("content", "reasoning_text") if raw else ("summary", "summary_text")
     text = ("" if raw else _BETWEEN).join(part["text"] for part in (content if raw else summary))
-    if left.get(place) in ([], [{"type": kind, "text": text}]):
-        del left[place]
+    for name, said in (("summary", []), (place, [{"type": kind, "text": text}])):
+        if left.get(name) == said:
+            del left[name]
     if raw != (not left.get("encrypted_content")):
         left[RAW] = raw
     return Reasoning(text, left)

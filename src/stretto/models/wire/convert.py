@@ -33,6 +33,9 @@ _AUDIO_ALIASES = {"audio/x-wav": "wav", "audio/wave": "wav", "audio/vnd.wave": "
 SUFFIXES = {"application/pdf": "pdf", "text/plain": "txt", "text/markdown": "md", "text/html": "html"}
 """Of the name that a document without one gets."""
 
+_OF_RESPONSES = ("item", "annotations")
+"""In the `extra` of a text: what the Responses API said, and this wire does not take."""
+
 FILE_ID = "file-id:"
 """`File("file-id:abc")` is a file the endpoint already holds."""
 
@@ -120,7 +123,7 @@ def _head(message: Message) -> Wire:
 def _content(parts: Sequence[Text | Image | Audio | File]) -> str | list[Wire]:
     if not parts:
         return ""
-    if len(parts) == 1 and isinstance(parts[0], Text) and not parts[0].extra:
+    if len(parts) == 1 and isinstance(parts[0], Text) and not _said_here(parts[0].extra):
         return parts[0].text
     return [_part(part) for part in parts]
 
@@ -151,7 +154,7 @@ def _part(part: Text | Image | Audio | File) -> Wire:
     if isinstance(part, Text):
         if part.extra.get("type", "text") != "text" and not part.text:
             return part.extra  # a part of a kind we have no name for, kept whole
-        return {"type": "text", "text": part.text, **part.extra}
+        return {"type": "text", "text": part.text, **_said_here(part.extra)}
     if isinstance(part, Image):
         picture = {"url": inline(part)} | ({} if part.detail == "auto" else {"detail": part.detail})
         return _over({"type": "image_url", "image_url": picture}, part.extra)
@@ -164,6 +167,10 @@ def _part(part: Text | Image | Audio | File) -> Wire:
     media_type, _ = _data(part)
     name = part.name or f"document.{SUFFIXES.get(media_type, 'bin')}"
     return _over({"type": "file", "file": {"filename": name, "file_data": part.source}}, part.extra)
+
+
+def _said_here(extra: Wire) -> Wire:
+    return {name: value for name, value in extra.items() if name not in _OF_RESPONSES} if extra else extra
 
 
 def _over(fields: Wire, extra: Mapping[str, Any]) -> Wire:
