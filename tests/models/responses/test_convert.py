@@ -1,4 +1,4 @@
-"""The laws of the items, every row of the tables in docs/messages_responses.md, and the openai package's types."""
+"""The laws of the items, the rows of the tables in docs/messages_responses.md, and the openai package's types."""
 
 import re
 from itertools import pairwise
@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from openai.types.responses.response_input_param import ResponseInputParam
-from pydantic import TypeAdapter
 
 from stretto.errors import BadResponse, ConfigError, MediaNotFound, UnsupportedMedia
 from stretto.messages import Audio, File, Image, Message, Reasoning, Refusal, Text, ToolCall, ToolResult
@@ -310,8 +309,6 @@ def test_converting_leaves_the_messages_as_they_were():
 
 # ---- the openai package reads what we write
 
-INPUT = TypeAdapter(ResponseInputParam)
-
 
 def complete_item(item):
     """What the types ask of an answer that goes back, and the endpoint does not."""
@@ -321,14 +318,14 @@ def complete_item(item):
 
 
 @pytest.mark.parametrize(("row", "messages", "expected"), OURS, ids=[case[0] for case in OURS])
-def test_the_openai_package_takes_the_items_of_each_row(row, messages, expected):
+def test_the_openai_package_takes_the_items_of_each_row(openai_takes, row, messages, expected):
     if isinstance(expected, list):
-        INPUT.validate_python([complete_item(item) for item in expected], strict=False)
+        openai_takes(ResponseInputParam, [complete_item(item) for item in expected])
 
 
-def test_the_check_by_the_openai_package_finds_what_is_wrong():
+def test_the_check_by_the_openai_package_finds_what_is_wrong(openai_takes):
     with pytest.raises(ValueError, match="validation error"):
-        INPUT.validate_python([{"type": "function_call", "name": "f"}])
+        openai_takes(ResponseInputParam, [{"type": "function_call", "name": "f"}])
 
 
 # ---- the laws
@@ -380,5 +377,5 @@ def test_items_to_ours_and_back_keep_every_field(messages):
 
 
 @given(conversations())
-def test_the_openai_package_takes_every_conversation(messages):
-    INPUT.validate_python([complete_item(item) for item in to_items(messages)])
+def test_the_openai_package_takes_every_conversation(openai_takes, messages):
+    openai_takes(ResponseInputParam, [complete_item(item) for item in to_items(messages)])
