@@ -1,4 +1,4 @@
-"""The laws of the items, the rows of the tables in docs/messages_responses.md, and the openai package's types."""
+"""The laws of the items, each row of docs/messages_responses.md, and the openai package's types."""
 
 import re
 from itertools import pairwise
