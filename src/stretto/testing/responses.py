@@ -3,94 +3,26 @@
 The other half of `stretto.models.responses`, written apart from it so that one can test the other.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 
-from stretto.errors import BadRequest, BadResponse, ContextOverflow
 from stretto.messages import Message, Reasoning, Refusal, Text, ToolCall, ToolSpec
 from stretto.models.protocol import OutputSchema
 from stretto.models.responses.convert import from_items
 from stretto.settings import ModelSettings
-from stretto.testing.completions import Completion, Fault, split_in, status_of
-from stretto.testing.scripted import Request, Script, ScriptUsedUp, count_tokens, cut_to, tokens_of
+from stretto.testing.completions import Completion, split_in
+from stretto.testing.faults import Fault
+from stretto.testing.scripted import Request, tokens_of
 
-_PAGE = b"<!doctype html><html><body>Sign in to go on.</body></html>"
-_JSON = {"Content-Type": "application/json"}
 _EMPTY: dict[str, dict[str, Any]] = {
     "function_call": {"arguments": ""},
     "message": {"content": []},
     "reasoning": {"summary": []},
 }
 """An item as it begins, by its type."""
-
-
-class Played(msgspec.Struct):
-    """What goes out: one body, or the events of a stream and how it breaks."""
-
-    status: int = 200
-    headers: dict[str, str] = {}
-    body: bytes = b""
-    events: list[bytes] | None = None
-    fault: Fault | None = None
-    """`cut`, `abort` or `stall`, once the events are sent."""
-
-
-def play(body: Any, script: Script, *, chunks: int | None, context: int) -> Played:
-    """The script's next turn, as an answer to the request `body`."""
-    try:
-        request = read_request(body)
-        turn: Any = script.next(request)
-        read = count_tokens(request.messages)
-        if read > context:
-            raise ContextOverflow(f"maximum context length is {context} tokens, you sent {read}")
-    except (BadResponse, KeyError, TypeError, AttributeError) as error:
-        return _refused(BadRequest(f"malformed request: {error!r}"))
-    except (ScriptUsedUp, ContextOverflow) as error:
-        return _refused(error)
-    if isinstance(turn, BaseException):
-        return _refused(turn)
-    fault: Fault | None = turn if isinstance(turn, Fault) else None
-    said = cast("Message", turn) if fault is None else Message.assistant(fault.answer)
-    message, written, finish = cut_to(said, request.settings.max_tokens)
-    completion = Completion(message, finish, read, written, body["model"])
-    if fault is not None and fault.kind == "status":
-        error = {"error": {"message": fault.message, "code": None}}
-        return Played(fault.status, {**_JSON, **fault.headers}, msgspec.json.encode(error))
-    if fault is not None and fault.kind == "html":
-        return Played(200, {"Content-Type": "text/html"}, _PAGE)
-    if not body.get("stream") or (fault is not None and fault.kind == "whole"):
-        return Played(200, dict(_JSON), msgspec.json.encode(response_of(completion)))
-    events = [_framed(event) for event in events_of(completion, chunks=chunks)]
-    return Played(events=events) if fault is None else _broken(events, fault)
-
-
-def _refused(error: BaseException) -> Played:
-    status, headers, body = status_of(error)
-    return Played(status, {**_JSON, **headers}, msgspec.json.encode(body))
-
-
-def _broken(events: list[bytes], fault: Fault) -> Played:
-    """The events up to the fault; `after` counts those that bring text."""
-    kept: list[bytes] = []
-    left = fault.after
-    for event in events:
-        left -= event.startswith(b"event: response.output_text.delta")
-        if left < 0:
-            break
-        kept.append(event)
-    if fault.kind == "malformed":
-        kept.append(b'data: {"type": "response.output_text.delta", "delta": "cut of\n\n')
-    elif fault.kind == "shapeless":
-        kept.append(_framed({"object": "chat.completion.chunk", "choices": []}))
-    elif fault.kind == "error":
-        code = "server_error" if fault.status == 503 else str(fault.status)
-        said = {"type": "error", "code": code, "message": fault.message, "param": None}
-        kept.append(_framed({**said, "sequence_number": len(kept)}))
-    ends = fault.kind in ("cut", "abort", "stall")
-    return Played(events=kept, fault=msgspec.structs.replace(fault, after=len(kept)) if ends else None)
 
 
 def read_request(body: Mapping[str, Any]) -> Request:
@@ -165,12 +97,12 @@ def response_of(completion: Completion, status: str = "") -> dict[str, Any]:
     }
 
 
-def events_of(completion: Completion, *, chunks: int | None) -> Iterator[dict[str, Any]]:
-    """The events of a streamed answer, numbered, the whole response last."""
+def events_of(completion: Completion, *, chunks: int | None, usage: bool = True) -> Iterator[bytes]:
+    """The events of a streamed answer, numbered, the whole response last. `usage` is always said."""
     number = count()
 
-    def event(kind: str, **fields: Any) -> dict[str, Any]:
-        return {"type": f"response.{kind}", "sequence_number": next(number), **fields}
+    def event(kind: str, **fields: Any) -> bytes:
+        return event_of({"type": f"response.{kind}", "sequence_number": next(number), **fields})
 
     begun = response_of(completion, "in_progress")
     yield event("created", response=begun)
@@ -214,6 +146,39 @@ def _inside(item: dict[str, Any], chunks: int | None) -> Iterator[tuple[str, dic
         yield "content_part.done", {**at, "part": part}
 
 
-def _framed(event: Mapping[str, Any]) -> bytes:
+def event_of(event: Mapping[str, Any]) -> bytes:
+    """One event of the stream."""
     name = str(event.get("type", "message")).encode()
     return b"event: " + name + b"\ndata: " + msgspec.json.encode(event) + b"\n\n"
+
+
+EMPTY = event_of({"type": "response.output_text.delta", "output_index": 0, "content_index": 0, "delta": ""})
+"""An event without content."""
+
+
+def broken(events: Sequence[bytes], fault: Fault) -> list[bytes]:
+    """The events up to the fault, with what it says in their place."""
+    kept: list[bytes] = []
+    left = fault.after
+    for event in events:
+        left -= _brings_content(event)
+        if left < 0:
+            break
+        kept.append(event)
+    delta = {"type": "response.output_text.delta", "output_index": 0, "content_index": 0}
+    if fault.kind == "malformed":
+        kept.append(b'data: {"type": "response.output_text.delta", "delta": "cut of\n\n')
+    elif fault.kind == "shapeless":
+        kept.append(event_of({"object": "chat.completion.chunk"}))
+    elif fault.kind == "misshaped":
+        kept.append(event_of({**delta, "delta": {"content": "no text"}}))
+    elif fault.kind == "error":
+        code = {429: "rate_limit_exceeded", 503: "server_error"}.get(fault.status, str(fault.status))
+        said = {"type": "error", "code": code, "message": fault.message, "param": None}
+        kept.append(event_of({**said, "sequence_number": len(kept)}))
+    return kept
+
+
+def _brings_content(event: bytes) -> bool:
+    name = event.partition(b"\n")[0]
+    return name.endswith(b".delta") or (name.endswith(b"item.added") and b'"function_call"' in event)

@@ -4,7 +4,6 @@ Lines, text and the joining of pieces are the chat wire's. What was shown is wha
 comes whole adds to its deltas what they left out, and never takes anything back.
 """
 
-import uuid
 from typing import Any, cast
 
 import msgspec
@@ -13,7 +12,7 @@ from stretto.errors import BadRequest, BadResponse, ModelError, ModelUnavailable
 from stretto.messages import Message, Reasoning
 from stretto.models.protocol import FinishReason, Piece, ReasoningPiece, Reply, TextPiece, ToolCallPiece
 from stretto.models.responses.convert import ORIGIN, Item, from_items
-from stretto.models.wire.decode import Answer
+from stretto.models.wire.decode import Answer, is_object, new_call_id
 from stretto.models.wire.failures import Secrets, error_of_event
 from stretto.usage import Usage
 
@@ -160,6 +159,11 @@ class ResponsesAnswer(Answer):
         self._last: _Response | None = None
         self._heard = False
 
+    @property
+    def finished(self) -> bool:
+        """Whether the last event came."""
+        return self._last is not None
+
     def _take(self, content: bytes, texts: list[str], thoughts: list[str], pieces: list[Piece]) -> None:
         try:
             event = _event(content)
@@ -204,7 +208,9 @@ class ResponsesAnswer(Answer):
             texts.append(delta)
         elif place == "arguments":
             _call_piece(self._items[event.output_index].call, delta, pieces)
-        elif place != "refusal":
+        elif place == "refusal":
+            self.moved = True
+        else:
             thoughts.append(delta)
 
     def _place(self, spot: tuple[int, str, int], texts: list[str], thoughts: list[str]) -> list[str]:
@@ -227,7 +233,7 @@ class ResponsesAnswer(Answer):
         missing = ""
         try:
             if item["type"] == "function_call":
-                item["call_id"] = item.get("call_id") or growing.item.get("call_id") or _new_id()
+                item["call_id"] = item.get("call_id") or growing.item.get("call_id") or new_call_id()
                 if growing.call < 0:
                     growing.call, self._tools = self._tools, self._tools + 1
                     pieces.append(ToolCallPiece(growing.call, item["call_id"], item["name"]))
@@ -275,15 +281,24 @@ class ResponsesAnswer(Answer):
 
         Raises:
             ModelUnavailable: the stream ended before the answer did.
-            BadResponse: what came was no stream of events, or its items cannot be read.
+            BadResponse: what came was no stream of events, its items cannot be read, or it ended inside a
+                tool call.
         """
         if self._rest.strip():
             self.feed(b"\n")
         if not self._heard and self._bytes:
             raise BadResponse(f"{self._where} sent {self._bytes} bytes that hold no event of an answer")
         if self._last is None:
-            raise ModelUnavailable(f"{self._where} ended its stream before the answer", partial=self.text)
+            raise self.broken_off("ended its stream before the answer")
         return self._replied(self._last)
+
+    def broken_off(self, how: str) -> ModelError:
+        """The error for an answer that goes no further, with what was received: `how` says what happened."""
+        for growing in self._items.values():
+            if growing.call >= 0 and not is_object("".join(growing.parts("arguments"))):
+                inside = f"{self._where} {how}, inside the call of `{growing.item.get('name')}`"
+                return BadResponse(inside, partial=self.text)
+        return ModelUnavailable(f"{self._where} {how}", partial=self.text)
 
     def _replied(self, last: _Response) -> Reply:
         try:
@@ -298,7 +313,8 @@ class ResponsesAnswer(Answer):
         if last.status == "incomplete":
             reason = last.incomplete_details and last.incomplete_details.reason
             finish = "content_filter" if reason == "content_filter" else "length"
-        return Reply(message, _usage_of(last.usage), finish, last.model or "", self.chunks)
+        usage = _usage_of(last.usage)
+        return Reply(message, usage, finish, last.model or "", self.chunks, self.headroom)
 
     def whole(self, body: bytes) -> list[Piece]:
         """The pieces of an answer that came as one JSON object, though a stream was asked for.
@@ -328,10 +344,6 @@ def _call_piece(index: int, arguments: str, pieces: list[Piece]) -> None:
         last.arguments += arguments
     else:
         pieces.append(ToolCallPiece(index, arguments=arguments))
-
-
-def _new_id() -> str:
-    return f"call_{uuid.uuid4().hex[:16]}"
 
 
 def _usage_of(tokens: _Tokens | None) -> Usage:

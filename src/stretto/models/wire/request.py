@@ -7,9 +7,11 @@ from typing import Any
 from stretto.errors import ConfigError
 from stretto.messages import Message, ToolSpec
 from stretto.models.protocol import OutputSchema
+from stretto.models.providers import Usual
 from stretto.models.wire.convert import to_wire
 from stretto.settings import ModelSettings
 
+_USUAL = Usual()
 _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9_-]")
 
 
@@ -20,8 +22,8 @@ def request_body(
     tools: Sequence[ToolSpec] = (),
     schema: OutputSchema | None = None,
     settings: ModelSettings,
-    reasoning: bool = False,
-    max_tokens_field: str = "max_tokens",
+    usual: Usual = _USUAL,
+    prefill: bool = False,
 ) -> dict[str, Any]:
     """The body of a streamed call.
 
@@ -33,8 +35,8 @@ def request_body(
         tools: what it may call.
         schema: what the answer has to fit.
         settings: how it is asked.
-        reasoning: send earlier reasoning back.
-        max_tokens_field: the endpoint's name for the limit of output tokens.
+        usual: what its provider calls things, and whether it wants earlier reasoning back.
+        prefill: the model goes on with an assistant message that stands last.
 
     Raises:
         ConfigError: `tool_choice` names a tool that is not among `tools`.
@@ -42,7 +44,7 @@ def request_body(
     """
     body: dict[str, Any] = {
         "model": model,
-        "messages": to_wire(messages, reasoning=reasoning),
+        "messages": to_wire(messages, reasoning=usual.reasoning),
         "stream": True,
         "stream_options": {"include_usage": True},
     }
@@ -59,9 +61,11 @@ def request_body(
         if value is not None:
             body[name] = value
     if settings.max_tokens is not None:
-        body[max_tokens_field] = settings.max_tokens
+        body[usual.max_tokens_field] = settings.max_tokens
     if settings.stop:
         body["stop"] = list(settings.stop)
+    if prefill and usual.prefill and messages and messages[-1].role == "assistant":
+        body.update(usual.prefill)
     return _with_extra(body, settings.extra) if settings.extra else body
 
 

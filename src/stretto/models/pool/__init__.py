@@ -1,0 +1,16 @@
+"""A pool: many models play as one.
+
+pool       Pool: retries, hedges, failover              call       one call, and what was shown of its answer
+seats      who takes a call and when; line: who waits   choice     the better of two; outliers
+member     Member, and how it stands                    rates      requests and tokens a minute
+circuit, concurrency, latency, spare: one mechanism each           rules      their settings
+probe      sees recovery without traffic                hedge      the race for the first token
+status     how members are told to people
+"""
+
+from stretto.models.pool.member import Member
+from stretto.models.pool.pool import Pool
+from stretto.models.pool.rules import Breaker, Hedge, Outliers, Retries
+from stretto.models.pool.status import MemberStatus
+
+__all__ = ["Breaker", "Hedge", "Member", "MemberStatus", "Outliers", "Pool", "Retries"]
