@@ -1,4 +1,4 @@
-"""Every row of docs/endings.md, over a real server, for the wire and for the adapter of `openai` clients."""
+"""Every row of docs/endings.md, over a real server: the wire, the Responses API, and `openai` clients."""
 
 import asyncio
 import re
@@ -68,14 +68,15 @@ ENDINGS = {
 """The message that comes all the same, or the error, its `partial`, and its `deadline` or `retry_after`."""
 
 
-@pytest.fixture(params=["wire", "client"])
+@pytest.fixture(params=["wire", "responses", "client"])
 async def ask(request):
-    """Asks a server through the wire, or through a client, and returns the last Reply."""
+    """Asks a server through the wire, the Responses API or a client, and returns the last Reply."""
     closing = []
 
     async def ask(server, *, settings=PATIENT, messages=ASK, **options):
-        if request.param == "wire":
-            model = Model("compatible:m", base_url=server.url, settings=settings, **options)
+        if request.param != "client":
+            name = "compatible:m" if request.param == "wire" else "compatible/responses:m"
+            model = Model(name, base_url=server.url, settings=settings, **options)
             closing.append(model.close)
         else:
             client = openai.AsyncOpenAI(base_url=server.url, api_key="key-0123456789")
@@ -108,7 +109,7 @@ async def test_each_row_ends_as_the_table_says(ask, row):
             error = caught.value
             assert type(error) is kind
             assert error.partial == partial
-            assert "`compatible:m`" in str(error)
+            assert re.search("`compatible(/responses)?:m`", str(error))
             assert error.__cause__ is None
             if kind is ModelTimeout:
                 assert error.deadline == more

@@ -3,6 +3,7 @@
 protocol      ChatModel and Embedder, and what their streams yield
 factory       Model("provider:name") and embedder("provider:name"); the table is in providers
 wire/         any endpoint that speaks Chat Completions; openai_client: the same through a client of yours
+responses/    the same endpoints where they speak OpenAI's Responses API
 embeddings    any endpoint that speaks OpenAI's /embeddings
 pool/         Pool: many models play as one
 local/        models that run on this machine

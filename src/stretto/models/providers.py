@@ -79,5 +79,8 @@ PROVIDERS: dict[str, Provider] = {
 }
 """Known providers, in the order shown to people. `compatible` is any endpoint of the same wire."""
 
+APIS = {"responses": "stretto.models.responses.client:open_responses"}
+"""Other APIs that an endpoint of the wire may speak, by the word after `provider/` in a model's name."""
+
 KEY_NEEDED = ("openai", "azure", "openrouter")
 """Those that answer nobody without a key at their usual address."""

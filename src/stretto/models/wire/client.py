@@ -5,6 +5,7 @@ It asks once: retries, hedges and failover belong to whoever wraps it.
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
 
 import aiohttp
 import msgspec
@@ -46,6 +47,8 @@ class WireChat:
         trust_env: take proxies from the environment.
     """
 
+    _path = "/chat/completions"
+
     def __init__(
         self,
         provider: str,
@@ -61,7 +64,7 @@ class WireChat:
         self._model = model
         self._usual = PROVIDERS[provider].usual or Usual()
         self._endpoint = endpoint
-        self._url = endpoint.url("/chat/completions")
+        self._url = endpoint.url(self._path)
         self._capabilities = capabilities or capabilities_at(provider, model)
         self._settings = settings or ModelSettings()
         self._sessions = Sessions(limit=limit, trust_env=trust_env)
@@ -77,7 +80,7 @@ class WireChat:
         return self._capabilities
 
     def __repr__(self) -> str:
-        return f"WireChat({self._endpoint.where})"
+        return f"{type(self).__name__}({self._endpoint.where})"
 
     async def stream(
         self,
@@ -89,16 +92,8 @@ class WireChat:
     ) -> AsyncIterator[Piece]:
         """The answer piece by piece, a `Reply` last. Raises ModelError; closing it closes the socket."""
         settings = self._settings.merged(settings)
-        body = request_body(
-            self._model,
-            messages,
-            tools=tools,
-            schema=schema,
-            settings=settings,
-            usual=self._usual,
-            prefill=self._capabilities.prefill,
-        )
-        answer = Answer(self._endpoint.where, self._endpoint.secrets)
+        body = self._body(messages, tools, schema, settings)
+        answer = self._answer()
         deadlines = Deadlines(settings, self._endpoint.where)
         session = await self._sessions.get()
         failure: ModelError | None = None
@@ -138,6 +133,28 @@ class WireChat:
         if failure is not None:
             raise failure  # outside: what aiohttp raised holds the headers, and must not hang on ours
         yield answer.end()
+
+    def _body(
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[ToolSpec],
+        schema: OutputSchema | None,
+        settings: ModelSettings,
+    ) -> dict[str, Any]:
+        """One call as the body of the POST."""
+        return request_body(
+            self._model,
+            messages,
+            tools=tools,
+            schema=schema,
+            settings=settings,
+            usual=self._usual,
+            prefill=self._capabilities.prefill,
+        )
+
+    def _answer(self) -> Answer:
+        """What reads the bytes that come back."""
+        return Answer(self._endpoint.where, self._endpoint.secrets)
 
     async def _is_whole(self, response: aiohttp.ClientResponse) -> bool:
         """Whether the answer is one JSON object; raises for what is no answer."""

@@ -249,7 +249,7 @@ class Answer:
         if growing.id and growing.name and not call.id and not function.name:
             return ToolCallPiece(index, arguments=arguments)
         first = not growing.id
-        growing.id = growing.id or call.id or _new_id()
+        growing.id = growing.id or call.id or new_call_id()
         growing.name = growing.name or function.name or ""
         return ToolCallPiece(index, growing.id if first else "", function.name or "", arguments)
 
@@ -293,7 +293,7 @@ class Answer:
 
     def broken_off(self, how: str) -> ModelError:
         """The error for an answer that goes no further, with what was received: `how` says what happened."""
-        call = next((call for call in self._calls if not _is_object("".join(call.arguments))), None)
+        call = next((call for call in self._calls if not is_object("".join(call.arguments))), None)
         if call is None:
             return ModelUnavailable(f"{self._where} {how}", partial=self.text)
         return BadResponse(f"{self._where} {how}, inside the call of `{call.name}`", partial=self.text)
@@ -334,11 +334,11 @@ def _tidy(fields: dict[str, Any]) -> dict[str, Any]:
     """A whole message without the fields the endpoint left empty, and with an id on each call."""
     full = {"role": "assistant", **{name: value for name, value in fields.items() if value}}
     for call in full.get("tool_calls", ()):
-        call["id"] = call.get("id") or _new_id()
+        call["id"] = call.get("id") or new_call_id()
     return full
 
 
-def _is_object(arguments: str) -> bool:
+def is_object(arguments: str) -> bool:
     """Whether the arguments of a call are one whole JSON object."""
     try:
         return isinstance(msgspec.json.decode(arguments), dict)
@@ -346,7 +346,8 @@ def _is_object(arguments: str) -> bool:
         return False
 
 
-def _new_id() -> str:
+def new_call_id() -> str:
+    """An id for a tool call that came without one."""
     return f"call_{uuid.uuid4().hex[:16]}"
 
 

@@ -51,7 +51,9 @@ def request_body(
     if tools:
         body["tools"] = [_tool(tool) for tool in tools]
         if settings.tool_choice is not None:
-            body["tool_choice"] = _choice(settings.tool_choice, tools)
+            choice = checked_choice(settings.tool_choice, tools)
+            named = choice not in ("auto", "none", "required")
+            body["tool_choice"] = {"type": "function", "function": {"name": choice}} if named else choice
     if schema is not None:
         body["response_format"] = _format(schema)
     for name in ("temperature", "top_p", "seed"):
@@ -72,7 +74,8 @@ def _tool(tool: ToolSpec) -> dict[str, Any]:
     return {"type": "function", "function": function}
 
 
-def _choice(choice: str, tools: Sequence[ToolSpec]) -> Any:
+def checked_choice(choice: str, tools: Sequence[ToolSpec]) -> str:
+    """`choice`; raises ConfigError where it names a tool that is not among `tools`."""
     if choice in ("auto", "none", "required"):
         return choice
     names = [tool.name for tool in tools]
@@ -80,14 +83,18 @@ def _choice(choice: str, tools: Sequence[ToolSpec]) -> Any:
         raise ConfigError(
             f"tool_choice is `{choice}`; allowed are auto, none, required and the tools {', '.join(names)}"
         )
-    return {"type": "function", "function": {"name": choice}}
+    return choice
+
+
+def schema_name(schema: OutputSchema) -> str:
+    """The schema's name as endpoints take it: letters, digits, `_` and `-`, 64 at most."""
+    return _NOT_IN_A_NAME.sub("_", schema.name)[:64] or "output"
 
 
 def _format(schema: OutputSchema) -> dict[str, Any]:
-    name = _NOT_IN_A_NAME.sub("_", schema.name)[:64] or "output"
     return {
         "type": "json_schema",
-        "json_schema": {"name": name, "schema": schema.schema, "strict": schema.strict},
+        "json_schema": {"name": schema_name(schema), "schema": schema.schema, "strict": schema.strict},
     }
 
 
