@@ -64,8 +64,10 @@ PROVIDERS: dict[str, Provider] = {
     "vllm": Provider(usual=Usual("http://127.0.0.1:8000/v1", key_env="VLLM_API_KEY", reasoning=True)),
     "llamacpp": Provider(usual=Usual("http://127.0.0.1:8080/v1", key_env="LLAMA_API_KEY", reasoning=True)),
     "compatible": Provider(usual=Usual(key_env="STRETTO_API_KEY", base_url_env="STRETTO_BASE_URL")),
+    "pool": Provider("stretto.models.pool.named:open_pool", ""),
 }
-"""Known providers, in the order shown to people. `compatible` is any endpoint of the same wire."""
+"""Known providers, in the order shown to people. `compatible` is any endpoint of the same wire, `pool` the
+pools that stretto.yaml names."""
 
 KEY_NEEDED = ("openai", "azure", "openrouter")
 """Those that answer nobody without a key at their usual address."""

@@ -1,0 +1,104 @@
+"""Models and pools as configuration files describe them, and how such a description becomes a model.
+
+Reads no file by itself: `stretto.yaml` and `agent.yaml` are read in `agent`, the pools in `pool/named`.
+"""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from stretto.errors import ConfigError
+from stretto.models.factory import Model
+from stretto.models.protocol import ChatModel
+from stretto.settings import ModelSettings
+
+POOL = "pool:"
+"""How the name of a pool begins."""
+
+
+class ModelFile(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """A model with its endpoint. A plain string is short for `model` alone."""
+
+    model: str
+    """`provider:model`, or `pool:NAME` of a pool in stretto.yaml."""
+    base_url: str | None = None
+    """The endpoint, for instance http://localhost:8000/v1."""
+    api_key_env: str | None = None
+    """The name of the environment variable that holds the key; never the key itself."""
+    headers: dict[str, str] = {}
+    settings: ModelSettings = ModelSettings()
+    options: dict[str, Any] = {}
+    """What the provider takes besides: `threads` or `n_ctx` of a local model, for instance."""
+
+
+class MemberFile(ModelFile, forbid_unknown_fields=True, kw_only=True):
+    """A model of a pool. A plain string is short for `model` alone."""
+
+    weight: Annotated[float, Meta(gt=0)] = 1.0
+    """How much of the load it takes beside its equals: 2 takes twice that of 1."""
+    tier: Annotated[int, Meta(ge=0)] = 0
+    """0 is asked first; higher ones when those fail, or when a call asks for them."""
+    requests_per_minute: Annotated[float, Meta(gt=0)] | None = None
+    tokens_per_minute: Annotated[float, Meta(gt=0)] | None = None
+    """Input and output together."""
+    concurrency: Annotated[int, Meta(ge=1)] | None = None
+    """Calls at once; learnt from its latency where None."""
+
+
+class RetryFile(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """How often a pool asks again."""
+
+    share: Annotated[float, Meta(ge=0, le=1)] = 0.15
+    """Retries and hedges as a share of the calls."""
+
+
+class PoolFile(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """Models that play as one, named `pool:NAME`."""
+
+    members: Annotated[list[str | MemberFile], Meta(min_length=1)]
+    hedge: bool = False
+    """Ask a second member when the first text is later than usual; the slower one is cancelled."""
+    retry: RetryFile = msgspec.field(default_factory=RetryFile)
+    settings: ModelSettings = ModelSettings()
+    """For every member; its own settings win."""
+
+
+def member_file(member: str | MemberFile) -> MemberFile:
+    """A member as it stands in a file, with all its fields."""
+    return MemberFile(model=member) if isinstance(member, str) else member
+
+
+def open_model(
+    file: ModelFile, *, root: Path | None = None, settings: ModelSettings | None = None
+) -> ChatModel:
+    """The model that `file` describes. The key is read from the environment, never from a file.
+
+    Args:
+        file: the description.
+        root: the project whose pools `pool:NAME` means; the one around the working directory if None.
+        settings: used instead of the file's.
+
+    Raises:
+        ModelNotFound: there is no such provider or pool.
+        ConfigError: something in it is wrong, or its key is not set.
+    """
+    api_key = None
+    if file.api_key_env is not None:
+        api_key = os.environ.get(file.api_key_env)
+        if api_key is None:
+            raise ConfigError(
+                f"the environment variable `{file.api_key_env}` of model `{file.model}` is not set"
+            )
+    own = {"root": root} if file.model.startswith(POOL) else {}
+    return Model(
+        file.model,
+        base_url=file.base_url,
+        api_key=api_key,
+        headers=file.headers or None,
+        settings=settings or file.settings,
+        **own,
+        **file.options,
+    )
