@@ -14,7 +14,7 @@ import msgspec
 from stretto._internal.project_file import PROJECT_FILE, project_file
 from stretto._internal.yaml_files import read_yaml
 from stretto.errors import ConfigError
-from stretto.models.files import POOL, ModelFile, PoolFile
+from stretto.models.files import POOL, ModelFile, PoolFile, check_pools
 from stretto.settings import Limits
 
 DEFAULT_CHAT = "local:qwen2.5-coder-0.5b"
@@ -100,7 +100,9 @@ def find_project(start: Path | str | None = None) -> Project:
     """The project around `start` (default: here): the nearest ancestor with `stretto.yaml`, else `start`."""
     file = project_file(start)
     if file is not None:
-        return Project(file.parent, read_yaml(file, ProjectFile))
+        said = read_yaml(file, ProjectFile)
+        check_pools(said.pools, file)
+        return Project(file.parent, said)
     here = Path(start or Path.cwd()).resolve()
     return Project(here if here.is_dir() else here.parent)
 

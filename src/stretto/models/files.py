@@ -1,15 +1,19 @@
 """Models and pools as configuration files describe them, and how such a description becomes a model.
 
-Reads no file by itself: `stretto.yaml` and `agent.yaml` are read in `agent`, the pools in `pool/named`.
+The files themselves are read by others: `stretto.yaml` and `agent.yaml` in `agent`, pools by name in
+`pool/named`.
 """
 
+import difflib
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
+from stretto._internal.yaml_files import place
 from stretto.errors import ConfigError
 from stretto.models.factory import Model
 from stretto.models.protocol import ChatModel
@@ -102,3 +106,44 @@ def open_model(
         **own,
         **file.options,
     )
+
+
+def check_pools(pools: Mapping[str, PoolFile], source: Path, *names: str) -> None:
+    """Raises ConfigError, with the place in `source`, for a member that is no pool, or the pool itself.
+
+    Args:
+        pools: those of the project.
+        source: the file they stand in.
+        names: which to look at; all where none is given.
+    """
+    for name in names or pools:
+        _walk(name, pools, source, (name,))
+
+
+def _walk(name: str, pools: Mapping[str, PoolFile], source: Path, path: tuple[str, ...]) -> None:
+    for index, member in enumerate(pools[name].members):
+        model = member_file(member).model
+        if not model.startswith(POOL):
+            continue
+        inner = model.removeprefix(POOL)
+        if inner in path:
+            circle = " > ".join((*path[path.index(inner) :], inner))
+            raise ConfigError(
+                f"the pool `{inner}` contains itself ({circle}); name models here",
+                where=place_of_member(source, name, index),
+            )
+        if inner not in pools:
+            raise ConfigError(unknown_pool(inner, pools), where=place_of_member(source, name, index))
+        _walk(inner, pools, source, (*path, inner))
+
+
+def unknown_pool(name: str, pools: Mapping[str, PoolFile]) -> str:
+    """What to say of a pool that is not there: the known ones."""
+    near = difflib.get_close_matches(name, pools, 1)
+    hint = f"did you mean `{POOL}{near[0]}`? " if near else ""
+    return f"there is no pool `{name}`: {hint}Pools: {', '.join(pools) or 'none'}"
+
+
+def place_of_member(source: Path, pool: str, index: int) -> str:
+    """Where the model of this member stands in `source`."""
+    return place(source, "pools", pool, "members", index, "model")

@@ -1,16 +1,22 @@
 """`pool:NAME`: the pools that `stretto.yaml` names, checked and opened. Knows nothing of how a pool plays."""
 
-import difflib
-from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 
 from stretto._internal.project_file import PROJECT_FILE, project_file
-from stretto._internal.yaml_files import place, read_yaml
+from stretto._internal.yaml_files import read_yaml
 from stretto.context import Counters
 from stretto.errors import ConfigError, ModelNotFound
-from stretto.models.files import POOL, PoolFile, member_file, open_model
+from stretto.models.files import (
+    POOL,
+    PoolFile,
+    check_pools,
+    member_file,
+    open_model,
+    place_of_member,
+    unknown_pool,
+)
 from stretto.models.pool import Member, Pool, RetryBudget
 from stretto.settings import ModelSettings
 
@@ -47,7 +53,7 @@ def open_pool(
         )
     pools = read_yaml(source, _Pools).pools
     if name not in pools:
-        raise ModelNotFound(f"{_unknown(name, pools)} in {source}")
+        raise ModelNotFound(f"{unknown_pool(name, pools)} in {source}")
     check_pools(pools, source, name)
     file = pools[name]
     members: list[Member] = []
@@ -59,7 +65,7 @@ def open_pool(
         except (ModelNotFound, ConfigError) as error:
             if isinstance(error, ConfigError) and error.where:
                 raise
-            raise ConfigError(str(error), where=_place(source, name, index)) from None
+            raise ConfigError(str(error), where=place_of_member(source, name, index)) from None
         members.append(
             Member(
                 model,
@@ -72,42 +78,3 @@ def open_pool(
         )
     retry = RetryBudget(share=file.retry.share)
     return Pool(members, name=f"{POOL}{name}", hedge=file.hedge, retry=retry, counters=counters)
-
-
-def check_pools(pools: Mapping[str, PoolFile], source: Path, *names: str) -> None:
-    """Raises ConfigError, with the place in `source`, for a member that is no pool, or the pool itself.
-
-    Args:
-        pools: those of the project.
-        source: the file they stand in.
-        names: which to look at; all where none is given.
-    """
-    for name in names or pools:
-        _walk(name, pools, source, (name,))
-
-
-def _walk(name: str, pools: Mapping[str, PoolFile], source: Path, path: tuple[str, ...]) -> None:
-    for index, member in enumerate(pools[name].members):
-        model = member_file(member).model
-        if not model.startswith(POOL):
-            continue
-        inner = model.removeprefix(POOL)
-        if inner in path:
-            circle = " > ".join((*path[path.index(inner) :], inner))
-            raise ConfigError(
-                f"the pool `{inner}` contains itself ({circle}); name models here",
-                where=_place(source, name, index),
-            )
-        if inner not in pools:
-            raise ConfigError(_unknown(inner, pools), where=_place(source, name, index))
-        _walk(inner, pools, source, (*path, inner))
-
-
-def _unknown(name: str, pools: Mapping[str, PoolFile]) -> str:
-    near = difflib.get_close_matches(name, pools, 1)
-    hint = f"did you mean `{POOL}{near[0]}`? " if near else ""
-    return f"there is no pool `{name}`: {hint}Pools: {', '.join(pools) or 'none'}"
-
-
-def _place(source: Path, pool: str, index: int) -> str:
-    return place(source, "pools", pool, "members", index, "model")
