@@ -89,23 +89,26 @@ def open_model(
         ModelNotFound: there is no such provider or pool.
         ConfigError: something in it is wrong, or its key is not set.
     """
-    api_key = None
-    if file.api_key_env is not None:
-        api_key = os.environ.get(file.api_key_env)
-        if api_key is None:
-            raise ConfigError(
-                f"the environment variable `{file.api_key_env}` of model `{file.model}` is not set"
-            )
     own = {"root": root} if file.model.startswith(POOL) else {}
     return Model(
         file.model,
         base_url=file.base_url,
-        api_key=api_key,
+        api_key=api_key_of(file),
         headers=file.headers or None,
         settings=settings or file.settings,
         **own,
         **file.options,
     )
+
+
+def api_key_of(file: ModelFile) -> str | None:
+    """The key, from the variable that `file` names, if any; raises ConfigError when that is not set."""
+    if file.api_key_env is None:
+        return None
+    api_key = os.environ.get(file.api_key_env)
+    if api_key is None:
+        raise ConfigError(f"the environment variable `{file.api_key_env}` of model `{file.model}` is not set")
+    return api_key
 
 
 def check_pools(pools: Mapping[str, PoolFile], source: Path, *names: str) -> None:
