@@ -13,7 +13,7 @@ import msgspec
 
 from stretto._internal.yaml_files import read_yaml
 from stretto.errors import ConfigError
-from stretto.settings import Limits, ModelSettings
+from stretto.settings import Budgets, Limits, ModelSettings, Price
 
 PROJECT_FILE = "stretto.yaml"
 DEFAULT_CHAT = "local:qwen2.5-coder-0.5b"
@@ -50,6 +50,8 @@ class ProjectFile(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     agent: str | None = None
     """The agent that `stretto chat` and `stretto run` use when none is named."""
     models: ModelsFile = msgspec.field(default_factory=ModelsFile)
+    prices: dict[str, Price] | None = None
+    """What models cost, by `provider:model` or `provider:*`; wins over the package genai-prices."""
     storage: str = ".stretto"
     """Where threads, media and knowledge are kept, relative to this file."""
 
@@ -69,6 +71,10 @@ class AgentFile(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     knowledge: str | None = None
     """A folder of documents, relative to the agent's folder, or the name of a knowledge base."""
     limits: Limits = Limits()
+    budgets: Budgets = Budgets()
+    """What may be spent for a run, thread, tenant and node, and what is done when it is nearly spent."""
+    prices: dict[str, Price] | None = None
+    """What models cost; wins over stretto.yaml, model by model. `{}` prices by the package alone."""
     options: dict[str, Any] = {}
     """Whatever the agent's own graph.py reads."""
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from stretto.agent.project import DEFAULT_EMBEDDER, AgentFile, ModelFile, Project, chat_model, choose_model
+from stretto.agent.spending import Spending
 from stretto.errors import ConfigError
 from stretto.knowledge import KnowledgeBase
 from stretto.models import Model, embedder
@@ -102,6 +103,14 @@ class AgentSpec:
     def limits(self) -> Limits:
         """What one run may use."""
         return self.file.limits
+
+    def spending(self) -> Spending:
+        """What may be spent, with the prices of agent.yaml over those of stretto.yaml."""
+        declared = self.project.file.prices, self.file.prices
+        prices = None if declared == (None, None) else {**(declared[0] or {}), **(declared[1] or {})}
+        return Spending(
+            self.file.budgets, prices=prices, open_model=lambda name: open_model(ModelFile(model=name))
+        )
 
     @property
     def options(self) -> Mapping[str, Any]:
