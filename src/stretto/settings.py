@@ -108,7 +108,8 @@ class Budgets(Plain, frozen=True, forbid_unknown_fields=True):
     ladder: tuple[Rung, ...] = ()
     """Taken rung by rung, and all that are reached hold."""
     answer: _From1 = 1024
-    """Tokens that are reserved for an answer where no `max_tokens` is set."""
+    """Tokens an answer may have where no `max_tokens` is set and tokens or money are limited. So much is
+    reserved, and asked for, so that no call can spend more than there is."""
 
 
 class Price(Plain, frozen=True, forbid_unknown_fields=True):

@@ -37,9 +37,14 @@ class Reservation:
     input_tokens: int
     output_tokens: int
     cut: bool = False
-    """The answer has to be shorter than was asked for, by `output_tokens`."""
+    """The answer has to be shorter than was asked for."""
     amounts: list[tuple[Line, float]] = field(default_factory=list[tuple[Line, float]])
     at: float = field(default_factory=time.monotonic)
+
+    @property
+    def bounded(self) -> bool:
+        """Whether a longer answer than `output_tokens` would spend more than is reserved."""
+        return any(amount and line.kind != "calls" for line, amount in self.amounts)
 
 
 class Ledger:
@@ -69,8 +74,8 @@ class Ledger:
         self._within: dict[Line, float] = {}
         self._own: list[Usage] = []
         self._owed: list[tuple[str, str, Usage]] = []
-        self.told: set[tuple[str, str]] = set()
-        """Which (step, budget) this run was already told of."""
+        self.told: set[str] = set()
+        """Which steps of the ladder this run was already told of."""
         self.paused = False
         """The run waits for a person: it will be resumed."""
 
@@ -170,7 +175,7 @@ class Ledger:
         return largest, name
 
     async def reserve(
-        self, node: str, models: Sequence[str], read: int, *, answer: int | None, cut: bool = False
+        self, node: str, models: Sequence[str], read: int, *, answer: int | None, shrink: bool = False
     ) -> Reservation:
         """Reserves one call of `node` in every budget that holds for it.
 
@@ -178,8 +183,8 @@ class Ledger:
             node: Who asks.
             models: Who may answer; the dearest is reserved for.
             read: Tokens of the request.
-            answer: Tokens the answer may have; None: as many as usual, or as are left.
-            cut: Rather a shorter answer than none.
+            answer: Tokens the answer may have; None: what the budgets say.
+            shrink: Rather a shorter answer than none.
 
         Raises:
             LimitReached: A budget does not hold it; nothing is reserved.
@@ -189,16 +194,25 @@ class Ledger:
         lines = [line for line in self._lines if line.holds_for(node)]
         wanted = answer or self._budgets.answer
         write = wanted
-        least = LEAST_ANSWER if cut else 1 if answer is None else wanted
+        least = min(wanted, LEAST_ANSWER) if shrink else wanted
         while True:
-            asked = Reservation(models, read, write, cut and write < wanted)
+            asked = Reservation(models, read, write, write < wanted)
             refused = await self._take(lines, asked)
             if refused is None:
                 return asked
             # others may take what is left between this look and the next take: then it shrinks again
-            write = min(write - 1, await self._room(lines, asked))
+            write = min(write - 1, await self._room(lines, asked) if shrink else 0)
             if write < least:
                 raise refused
+
+    def cut_off(self, reserved: Reservation) -> LimitReached:
+        """The error for an answer that had to end before it was done."""
+        line = min((line for line, _ in reserved.amounts), key=lambda line: line.kind == "calls")
+        return LimitReached(
+            f"the answer was cut after {reserved.output_tokens} tokens, all that was left for {line.whose}; "
+            f"raise `{line.setting}`, or declare the step `partial_answer`",
+            limit=line.name,
+        )
 
     async def settle(self, reserved: Reservation, usage: Usage, *, model: str = "") -> Usage:
         """Puts what a call really took in place of what was reserved; the usage with its cost.

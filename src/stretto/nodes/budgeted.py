@@ -59,6 +59,11 @@ class _Call(NamedTuple):
     partial: bool = False
     """A shorter answer is better than none."""
 
+    @property
+    def answer(self) -> int | None:
+        """Tokens the answer may have at most, as the call or the model says."""
+        return self.settings.max_tokens or _usual_answer(self.model)
+
     def with_rung(self, rung: Rung, models: Mapping[str, ChatModel], messages: Sequence[Message]) -> "_Call":
         if rung.take == "no_tools":
             return self._replace(tools=())
@@ -113,18 +118,22 @@ class _Affordable:
                 yield piece
             return
         settings = call.settings
-        if reserved.cut:
+        if reserved.bounded and (reserved.cut or call.answer is None):
             settings = msgspec.structs.replace(settings, max_tokens=reserved.output_tokens)
         pieces = call.model.stream(messages, tools=call.tools, schema=schema, settings=settings)
-        async for piece in self._settled(pieces, reserved):
-            if isinstance(piece, Reply) and call.partial and schema is None:
-                less = (reserved.cut and piece.finish == "length") or (tools and not call.tools)
-                if less:
-                    said = _notice(self._share[1], before="\n\n")
-                    yield TextPiece(said, chunks=0)
-                    parts = (*piece.message.parts, Text(said))
-                    piece.message = msgspec.structs.replace(piece.message, parts=parts)
-            yield piece
+        async with aclosing(self._settled(pieces, reserved)) as settled:
+            async for piece in settled:
+                if isinstance(piece, Reply):
+                    cut = reserved.cut and piece.finish == "length"
+                    if call.partial and schema is None and (cut or (tools and not call.tools)):
+                        said = _notice(self._share[1], before="\n\n")
+                        yield TextPiece(said, chunks=0)
+                        parts = (*piece.message.parts, Text(said))
+                        piece.message = msgspec.structs.replace(piece.message, parts=parts)
+                    elif cut:
+                        self._ctx.spend(piece.usage, model=piece.model or call.model.name)
+                        raise self._ledger.cut_off(reserved)
+                yield piece
 
     async def _reserve(
         self, wanted: _Call, messages: Sequence[Message], schema: OutputSchema | None
@@ -133,16 +142,23 @@ class _Affordable:
         ledger = self._ledger
         self._share = share, budget = await ledger.shares(self._ctx.node) if ledger.ladder else (0.0, "")
         rungs = _reached(ledger, share)
+        last = len(rungs) == len(ledger.ladder)
         try:
-            return await self._take(wanted, rungs, messages, schema)
+            return await self._take(wanted, rungs, messages, schema, last=last)
         except LimitReached as refused:
-            if len(rungs) == len(ledger.ladder):
+            if last:
                 raise
             self._share = max(1.0, share), refused.limit or budget
-            return await self._take(wanted, list(ledger.ladder), messages, schema)
+            return await self._take(wanted, ledger.ladder, messages, schema, last=True)
 
     async def _take(
-        self, call: _Call, rungs: Sequence[Rung], messages: Sequence[Message], schema: OutputSchema | None
+        self,
+        call: _Call,
+        rungs: Sequence[Rung],
+        messages: Sequence[Message],
+        schema: OutputSchema | None,
+        *,
+        last: bool,
     ) -> tuple[_Call, Reservation]:
         for rung in rungs:
             call = call.with_rung(rung, self._ledger.models, messages)
@@ -150,8 +166,8 @@ class _Affordable:
             self._ctx.node,
             priced(call.model),
             expected_input(messages, call.tools),
-            answer=call.settings.max_tokens,
-            cut=call.partial and schema is None,
+            answer=call.answer,
+            shrink=(call.partial and schema is None) or (last and call.answer is None),
         )
         for rung in rungs:
             if rung.take != "less_context":
@@ -185,14 +201,24 @@ def priced(model: ChatModel) -> tuple[str, ...]:
     return tuple(name for member in members for name in priced(member.model)) or (model.name,)
 
 
+def _usual_answer(model: ChatModel) -> int | None:
+    """What the model's own settings say of `max_tokens`; the most of a pool's members."""
+    members = getattr(model, "members", ())
+    if members:
+        usual = [_usual_answer(member.model) for member in members]
+        return None if None in usual else max(each for each in usual if each is not None)
+    settings: ModelSettings | None = getattr(model, "settings", None)
+    return settings.max_tokens if settings is not None else None
+
+
 def _reached(ledger: Ledger, share: float) -> list[Rung]:
     return [rung for rung in ledger.ladder if share >= rung.at]
 
 
 def _tell(rung: Rung, share: float, budget: str, ledger: Ledger, ctx: RunContext) -> None:
-    """Says once in a run that a rung is taken for a budget."""
-    if (rung.take, budget) not in ledger.told:
-        ledger.told.add((rung.take, budget))
+    """Says once in a run that a step of the ladder is taken."""
+    if rung.take not in ledger.told:
+        ledger.told.add(rung.take)
         ctx.emit(BudgetLow(budget=budget, share=round(share, 4), step=rung.take))
 
 
