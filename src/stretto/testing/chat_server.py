@@ -1,4 +1,4 @@
-"""`ChatServer`: a real HTTP server on 127.0.0.1 that speaks Chat Completions from a script.
+"""`ChatServer`: a real HTTP server on 127.0.0.1 that speaks Chat Completions, and Responses, from a script.
 
 In a test: `async with ChatServer("Hello.") as server: Model("compatible:x", base_url=server.url)`.
 As a process of its own: `python -m stretto.testing.chat_server --port 0 --answer echo`, which prints its
@@ -8,22 +8,15 @@ address. Knows no client. `stretto.testing.faulty_server` is the same with what 
 import argparse
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import msgspec
 
 from stretto.errors import BadRequest, BadResponse, ContextOverflow
 from stretto.messages import Message, Text
-from stretto.testing.completions import (
-    Completion,
-    event_of,
-    events_of,
-    read_request,
-    status_of,
-    vector_of,
-    whole_of,
-)
+from stretto.testing import completions, responses
+from stretto.testing.completions import Completion, event_of, status_of, vector_of
 from stretto.testing.faults import BEFORE, Fault, broken, halves, headers_of, log_normal
 from stretto.testing.http_server import Exchange, HttpServer, Served
 from stretto.testing.scripted import (
@@ -42,6 +35,23 @@ _PAGE = b"<!doctype html><html><body>Sign in to go on.</body></html>"
 _WORDS = "These words come before the fault."
 _PING = b": ping\n\n"
 _EMPTY = event_of({"choices": [{"index": 0, "delta": {"content": ""}, "finish_reason": None}]})
+
+
+class _Api(NamedTuple):
+    """What an API reads and writes."""
+
+    read: Callable[[Mapping[str, Any]], Request]
+    whole: Callable[[Completion], dict[str, Any]]
+    events: Callable[..., Iterable[bytes]]
+    broken: Callable[[Sequence[bytes], Fault], list[bytes]]
+    empty: bytes
+
+
+_COMPLETIONS = _Api(completions.read_request, completions.whole_of, completions.events_of, broken, _EMPTY)
+_RESPONSES = _Api(
+    responses.read_request, responses.response_of, responses.events_of, responses.broken, responses.EMPTY
+)
+
 _FIRST_TOKEN = 0.05
 """Seconds that a slow answer multiplies where no delay is given."""
 _APART = 0.001
@@ -109,7 +119,9 @@ class ChatServer(HttpServer):
             if shown != self._key:
                 return _refuse(exchange, BadRequest(f"Incorrect API key provided: {shown}", status=401))
         if path.endswith("/chat/completions"):
-            return await self._complete(served.body, exchange)
+            return await self._complete(served.body, exchange, _COMPLETIONS)
+        if path.endswith("/responses"):
+            return await self._complete(served.body, exchange, _RESPONSES)
         if path.endswith("/embeddings"):
             return self._embed(served.body, exchange)
         if path.endswith("/models"):
@@ -132,9 +144,9 @@ class ChatServer(HttpServer):
         # the order of `data` is not promised: `index` is, and a client has to look at it
         return exchange.json(200, {"object": "list", "data": data[::-1], "usage": usage})
 
-    async def _complete(self, body: Any, exchange: Exchange) -> bool:
+    async def _complete(self, body: Any, exchange: Exchange, api: _Api) -> bool:
         try:
-            request = read_request(body)
+            request = api.read(body)
             prefix = ""
             if self._prefill and request.messages and request.messages[-1].role == "assistant":
                 prefix = request.messages[-1].text
@@ -157,11 +169,11 @@ class ChatServer(HttpServer):
         if not await self._begins(fault, exchange):
             return False
         if not body.get("stream") or (fault is not None and fault.kind == "whole"):
-            return exchange.json(200, whole_of(completion), self.headers)
+            return exchange.json(200, api.whole(completion), self.headers)
         options: Mapping[str, Any] = body.get("stream_options") or {}
         usage = bool(options.get("include_usage"))
-        events = list(events_of(completion, chunks=self._chunks, usage=usage))
-        return await self._stream(events, fault, exchange)
+        events = list(api.events(completion, chunks=self._chunks, usage=usage))
+        return await self._stream(events, fault, exchange, api)
 
     def _turn(self, request: Request) -> tuple[Fault | None, Any]:
         """What goes wrong with this request, and the whole answer."""
@@ -181,7 +193,7 @@ class ChatServer(HttpServer):
             delay = fault.times * (delay or _FIRST_TOKEN)
         return not delay or await exchange.wait(delay)
 
-    async def _stream(self, events: list[bytes], fault: Fault | None, exchange: Exchange) -> bool:
+    async def _stream(self, events: list[bytes], fault: Fault | None, exchange: Exchange, api: _Api) -> bool:
         kind = "sound" if fault is None else fault.kind
         exchange.begin(self.headers)
         if fault is None or kind in ("sound", "slow"):
@@ -192,7 +204,7 @@ class ChatServer(HttpServer):
                 if not await exchange.wait(_APART):
                     return False
             return await exchange.end()
-        if not await self._send(broken(events, fault), exchange):
+        if not await self._send(api.broken(events, fault), exchange):
             return False
         if kind in ("abort", "reset"):
             return await exchange.tear(reset=kind == "reset")
@@ -200,7 +212,7 @@ class ChatServer(HttpServer):
             return await exchange.wait(None)
         if kind in ("pings", "empty"):
             while await exchange.wait(fault.every):
-                exchange.send(_PING if kind == "pings" else _EMPTY)
+                exchange.send(_PING if kind == "pings" else api.empty)
             return False
         return await exchange.end()
 

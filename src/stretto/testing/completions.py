@@ -64,7 +64,7 @@ def deltas_of(message: Message, chunks: int | None) -> Iterator[dict[str, Any]]:
     index = 0
     for part in message.parts:
         if isinstance(part, Text):
-            tokens = tokens_of(part.text) if chunks is None else _split(part.text, chunks)
+            tokens = tokens_of(part.text) if chunks is None else split_in(part.text, chunks)
             yield from ({"content": token} for token in tokens)
         elif isinstance(part, Reasoning):
             yield from ({"reasoning_content": token} for token in tokens_of(part.text))
@@ -78,7 +78,8 @@ def deltas_of(message: Message, chunks: int | None) -> Iterator[dict[str, Any]]:
             index += 1
 
 
-def _split(text: str, chunks: int) -> list[str]:
+def split_in(text: str, chunks: int) -> list[str]:
+    """`text` in exactly `chunks` parts."""
     tokens = tokens_of(text)
     if len(tokens) < chunks:
         tokens = list(text)

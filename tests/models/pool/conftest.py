@@ -16,7 +16,7 @@ from stretto.usage import Usage
 
 
 class Played:
-    """A ChatModel whose answer to each call is told by `play`: pieces, errors to raise, events to wait for."""
+    """A ChatModel that plays what `play` says of each call: texts, pieces, errors, events to wait for."""
 
     def __init__(self, name: str, play: Callable[[int], Sequence[Any]], **can: Any) -> None:
         self.name, self._play = name, play

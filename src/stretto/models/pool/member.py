@@ -122,10 +122,9 @@ class Standing:
 
     def health(self, now: float) -> Health:
         """How it does, in one word."""
-        ready = self.ready(now)
-        if ready == _NEVER:
+        if self.circuit is not None and self.circuit.state != "closed":
             return "down"
-        if ready > now:
+        if self.blocked_until > now:
             return "limited"
         if self.ejected_until > now:
             return "slow"

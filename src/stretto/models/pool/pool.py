@@ -40,6 +40,7 @@ from stretto.settings import ModelSettings
 
 _MISCONFIGURED = (401, 403, 404)
 """Statuses by which a member says that it is set up wrongly; another may be well."""
+_TELLING = {BadRequest, ContextOverflow, ModelTimeout, RateLimited}
 _DEFAULT = ModelSettings()
 
 
@@ -168,7 +169,6 @@ class Pool:
         """One request to one member; what it does is noted in how the member stands."""
         began = self._clock()
         number, heard, answered = standing.begin(began), 0.0, 0.0
-        taken = standing.rates.expected(call.read, call.settings.max_tokens) if standing.rates else 0.0
         others = any(one is not standing for one in self._seats.candidates(call))
         stream = standing.model.stream(
             call.conversation(),
@@ -184,7 +184,7 @@ class Pool:
                         self._slowest.observe(heard)
                     if isinstance(piece, Reply):
                         answered = self._clock() - began
-                        await self._answered(standing, call, piece, heard, taken)
+                        await self._answered(standing, call, piece, heard, answered)
                     yield piece
         except ModelError as error:
             call.errors[standing.name] = error
@@ -198,7 +198,7 @@ class Pool:
             self._seats.free(standing, seconds=answered)
 
     async def _answered(
-        self, standing: Standing, call: Call, reply: Reply, first_token: float, taken: float
+        self, standing: Standing, call: Call, reply: Reply, first_token: float, seconds: float
     ) -> None:
         now = self._clock()
         if standing.circuit is not None:
@@ -210,8 +210,8 @@ class Pool:
         if reply.headroom is not None:
             standing.heed(reply.headroom, now)
         if standing.rates is not None:
-            usage = reply.usage
-            await standing.rates.settle(taken, call.read, usage.input_tokens, usage.output_tokens)
+            used, taken = reply.usage, call.taken[standing.name]
+            await standing.rates.settle(taken, call.read, used.input_tokens, used.output_tokens, ago=seconds)
 
     def _failed(self, standing: Standing, error: ModelError) -> None:
         """What a failure says of the member; a request's own fault says nothing."""
@@ -272,12 +272,17 @@ class Pool:
         return max((one.model.capabilities.context for one in failed), default=0)
 
     def _verdict(self, call: Call, error: ModelError) -> ModelError:
-        """The error a caller gets: a lone failure as it is, several as one that names each."""
-        if len(call.errors) > 1:
+        """The error a caller gets: a lone failure as it is, several as one that names each.
+
+        Of several of a kind that says more than "down", the last.
+        """
+        failures = list(call.errors.values())
+        kinds = {type(one) for one in failures}
+        if len(failures) > 1 and not (len(kinds) == 1 and kinds <= _TELLING):
             said = "; ".join(f"`{name}`: {one}" for name, one in call.errors.items())
             error = ModelUnavailable(f"no model of `{self._name}` could answer. {said}")
-        elif call.errors and not isinstance(error, ModelTimeout | RateLimited):
-            error = next(iter(call.errors.values()))
+        elif failures and not isinstance(error, ModelTimeout | RateLimited):
+            error = failures[-1]
         error.partial = call.text or error.partial
         return error
 

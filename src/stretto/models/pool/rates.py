@@ -57,13 +57,12 @@ class Rates:
             return wait
         return 0.0
 
-    async def settle(self, taken: float, read: float, used_in: int, used_out: int) -> None:
-        """Puts what a call really took in place of what was counted for it."""
+    async def settle(self, taken: float, read: float, used_in: int, used_out: int, *, ago: float) -> None:
+        """Puts what a call really took in place of what was counted for it, `ago` seconds before."""
         if self._tokens is None or not used_in + used_out:
             return
         self._answer += 0.2 * (used_out - self._answer)
         if read > 50:
             self._off += 0.2 * (min(8.0, max(0.1, used_in / read)) - self._off)
-        await self._counters.add(
-            self._tokens_key, used_in + used_out - min(taken, self._tokens), window=WINDOW
-        )
+        more = used_in + used_out - min(taken, self._tokens)
+        await self._counters.add(self._tokens_key, more, window=WINDOW, ago=ago)

@@ -109,8 +109,10 @@ class Seats:
     async def _counted(self, standing: Standing, call: Call) -> float:
         if standing.rates is None:
             return 0.0
+        taken = standing.rates.expected(call.read, call.settings.max_tokens)
+        call.taken[standing.name] = taken
         try:
-            return await standing.rates.take(standing.rates.expected(call.read, call.settings.max_tokens))
+            return await standing.rates.take(taken)
         except BaseException:
             self.free(standing)
             raise
@@ -138,7 +140,7 @@ class Seats:
         soonest = min((one.ready(now) for one in fit), default=_NEVER)
         if soonest == _NEVER:
             raise self.down(fit)
-        if soonest >= call.deadline:
+        if soonest > now and soonest >= call.deadline:
             wait = soonest - now
             raise RateLimited(
                 f"`{self._name}` may not ask for {wait:.3g} s, and this call has {max(0.0, left):.3g} s",
