@@ -15,7 +15,7 @@ from stretto._internal.project_file import PROJECT_FILE, project_file
 from stretto._internal.yaml_files import read_yaml
 from stretto.errors import ConfigError
 from stretto.models.files import POOL, ModelFile, PoolFile, check_pools
-from stretto.settings import Limits
+from stretto.settings import Budgets, Limits, Price
 
 DEFAULT_CHAT = "local:qwen2.5-coder-0.5b"
 DEFAULT_EMBEDDER = "local:minilm"
@@ -38,6 +38,8 @@ class ProjectFile(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     models: ModelsFile = msgspec.field(default_factory=ModelsFile)
     pools: dict[str, PoolFile] = {}
     """Models that play as one: `pool:NAME` is such a model, wherever a chat model is named."""
+    prices: dict[str, Price] | None = None
+    """What models cost, by `provider:model` or `provider:*`; wins over the package genai-prices."""
     storage: str = ".stretto"
     """Where threads, media and knowledge are kept, relative to this file."""
 
@@ -57,6 +59,10 @@ class AgentFile(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     knowledge: str | None = None
     """A folder of documents, relative to the agent's folder, or the name of a knowledge base."""
     limits: Limits = Limits()
+    budgets: Budgets = Budgets()
+    """What may be spent for a run, thread, tenant and node, and what is done when it is nearly spent."""
+    prices: dict[str, Price] | None = None
+    """What models cost; wins over stretto.yaml, model by model. `{}` prices by the package alone."""
     options: dict[str, Any] = {}
     """Whatever the agent's own graph.py reads."""
 

@@ -10,6 +10,7 @@ from typing import Any
 from stretto._internal.project_file import PROJECT_FILE
 from stretto._internal.yaml_files import place
 from stretto.agent.project import DEFAULT_EMBEDDER, AgentFile, Project, chat_model, choose_model
+from stretto.agent.spending import Spending
 from stretto.errors import ConfigError, ModelNotFound
 from stretto.knowledge import KnowledgeBase
 from stretto.models import embedder
@@ -121,6 +122,14 @@ class AgentSpec:
     def limits(self) -> Limits:
         """What one run may use."""
         return self.file.limits
+
+    def spending(self) -> Spending:
+        """What may be spent, with the prices of agent.yaml over those of stretto.yaml."""
+        declared = self.project.file.prices, self.file.prices
+        prices = None if declared == (None, None) else {**(declared[0] or {}), **(declared[1] or {})}
+        return Spending(
+            self.file.budgets, prices=prices, open_model=lambda name: open_model(ModelFile(model=name))
+        )
 
     @property
     def options(self) -> Mapping[str, Any]:

@@ -39,7 +39,13 @@ REQUIRED = (
     "pillow",
     "tantivy",
 )
-OPTIONAL = {"xllamacpp": "local", "rapidocr": "local", "faster-whisper": "speech", "bpe-openai": "tokens"}
+OPTIONAL = {
+    "xllamacpp": "local",
+    "rapidocr": "local",
+    "faster-whisper": "speech",
+    "bpe-openai": "tokens",
+    "genai-prices": "prices",
+}
 KEYS = ("OPENAI_API_KEY", "STRETTO_API_KEY")
 _LITTLE = 2_000_000_000
 _SECONDS = 3.0

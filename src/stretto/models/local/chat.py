@@ -133,6 +133,11 @@ class LocalChat:
         return self._capabilities
 
     @property
+    def settings(self) -> ModelSettings:
+        """What it is asked with where a call says nothing else."""
+        return self._settings
+
+    @property
     def pid(self) -> int | None:
         """The child's process id, None while the model is not loaded."""
         return self._worker.pid if self._worker else None
