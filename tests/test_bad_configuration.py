@@ -152,9 +152,9 @@ POOLS: dict[str, Row] = {
         "stretto.yaml:2:17: `model` is required",
     ),
     "a share over one": (
-        {"stretto.yaml": "pools: {b: {members: [a], retry: {share: 15}}}\n"},
+        {"stretto.yaml": "pools: {b: {members: [a], retries: {share: 15}}}\n"},
         ConfigError,
-        "`pools.b.retry.share`: expected `float` <= 1.0",
+        "`pools.b.retries.share`: expected `float` <= 1.0",
     ),
     "an unknown pool in the agent": (
         {"stretto.yaml": "pools: {b: {members: ['local:x']}}\n", AGENT: "models:\n  chat: pool:bb\n"},

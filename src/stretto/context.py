@@ -49,7 +49,10 @@ class Journal(Protocol):
 
 
 class Counters(Protocol):
-    """Sums by key over sliding windows, shared by everyone who holds to one limit. A window may be `inf`."""
+    """Sums by key over sliding windows, shared by everyone who holds to one limit.
+
+    A window of `inf` is a total that stays. The same key over another window is another counter.
+    """
 
     async def take(self, key: str, amount: float, *, limit: float, window: float) -> float:
         """Counts `amount` if the sum of the last `window` seconds stays within `limit`, and returns 0.
@@ -58,8 +61,11 @@ class Counters(Protocol):
         """
         ...
 
-    async def add(self, key: str, amount: float, *, window: float) -> float:
-        """Counts `amount` in any case (negative gives back); returns the sum of the last `window` seconds."""
+    async def add(self, key: str, amount: float, *, window: float, ago: float = 0.0) -> float:
+        """Counts `amount` in any case; returns the sum of the last `window` seconds.
+
+        A negative amount gives back what was taken `ago` seconds before; the sum is never below 0.
+        """
         ...
 
 

@@ -27,6 +27,7 @@ StrettoError
 │   ├── InvalidArguments   the arguments do not fit the tool's schema
 │   └── ToolTimeout        the tool did not end in time
 ├── ThreadError            a conversation cannot go on as asked
+├── CounterError           limits and budgets cannot be counted: the file is broken, or held too long
 ├── LimitReached           steps, visits, tokens or time of a run are used up
 └── NodeTimeout            a node did not end in time
 
@@ -35,7 +36,10 @@ StrettoError
 """
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from stretto.models.protocol import Headroom
 
 
 class StrettoError(Exception):
@@ -79,11 +83,17 @@ class ModelUnavailable(ModelError):
 
 
 class RateLimited(ModelError):
-    """The endpoint said 429. `retry_after` is in seconds, None where it did not say."""
+    """The endpoint said 429. `retry_after` is in seconds, None where it did not say.
 
-    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+    `headroom` is what it said is left of its limits, None where it said nothing.
+    """
+
+    def __init__(
+        self, message: str, *, retry_after: float | None = None, headroom: "Headroom | None" = None
+    ) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+        self.headroom = headroom
 
 
 Deadline = Literal["queue", "first_token", "idle", "total"]
@@ -172,6 +182,10 @@ class ToolTimeout(ToolError):
 
 class ThreadError(StrettoError):
     """A conversation cannot go on as asked."""
+
+
+class CounterError(StrettoError):
+    """Limits and budgets cannot be counted: the file is broken, or another process holds it too long."""
 
 
 class LimitReached(StrettoError):

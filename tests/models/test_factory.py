@@ -7,7 +7,7 @@ from stretto.errors import ConfigError, ModelNotFound
 from stretto.messages import Message
 from stretto.models.factory import Model, embedder
 from stretto.models.protocol import Capabilities, complete
-from stretto.models.providers import PROVIDERS
+from stretto.models.providers import APIS, PROVIDERS
 from stretto.testing.chat_server import ChatServer
 
 ASK = [Message.user("Hello")]
@@ -37,6 +37,24 @@ def no_keys(monkeypatch):
 def test_a_name_nobody_knows_is_answered_with_what_is_known(name, words):
     with pytest.raises(ModelNotFound, match=words):
         Model(name)
+
+
+@pytest.mark.parametrize("name", ["openai/chat:gpt-4o", "local/responses:smollm2-135m", "openai/:x"])
+def test_an_api_that_a_provider_does_not_speak_is_refused(name):
+    with pytest.raises(ModelNotFound, match="one of responses, such as `openai/responses:NAME`"):
+        Model(name)
+
+
+def test_embeddings_and_a_client_of_the_users_know_no_other_api():
+    with pytest.raises(ModelNotFound, match="API of a chat model"):
+        embedder("openai/responses:text-embedding-3-small")
+    with pytest.raises(ConfigError, match="client= speaks Chat Completions only"):
+        Model("openai/responses:gpt-5", client=object())
+
+
+def test_the_name_in_an_error_says_which_api_was_asked_for():
+    with pytest.raises(ConfigError, match="`openai/responses:gpt-5` needs a key: set OPENAI_API_KEY"):
+        Model("openai/responses:gpt-5")
 
 
 def test_openai_without_a_key_says_what_to_set():
@@ -146,10 +164,10 @@ def test_a_provider_without_embeddings_says_which_have_them():
 def test_every_entry_of_the_table_names_a_function_that_is_there():
     from importlib import import_module
 
-    for provider in PROVIDERS.values():
-        for target in filter(None, (provider.chat, provider.embedder)):
-            module, _, function = target.partition(":")
-            assert callable(getattr(import_module(module), function))
+    targets = [target for provider in PROVIDERS.values() for target in (provider.chat, provider.embedder)]
+    for target in filter(None, [*targets, *APIS.values()]):
+        module, _, function = target.partition(":")
+        assert callable(getattr(import_module(module), function))
 
 
 def test_the_factory_loads_no_client():

@@ -74,11 +74,11 @@ async def test_the_pieces_count_the_chunks(opened):
         (Fault("status", status=503), ModelUnavailable),
         (Fault("status", status=404), BadRequest),
         (Fault("html"), BadResponse),
-        (Fault("cut", after=4), ModelUnavailable),
-        (Fault("abort", after=4), ModelUnavailable),
-        (Fault("malformed", after=4), BadResponse),
-        (Fault("error", after=4), ModelUnavailable),
-        (Fault("stall", after=4), ModelTimeout),
+        (Fault("cut", after=3), ModelUnavailable),
+        (Fault("abort", after=3), ModelUnavailable),
+        (Fault("malformed", after=3), BadResponse),
+        (Fault("error", after=3), ModelUnavailable),
+        (Fault("stall", after=3), ModelTimeout),
     ],
     ids=lambda value: value.kind if isinstance(value, Fault) else None,
 )
@@ -108,7 +108,7 @@ async def test_a_whole_answer_is_taken_too(opened):
 
 
 async def test_leaving_early_closes_the_socket(opened):
-    server, model = await opened(Fault("stall", after=3))
+    server, model = await opened(Fault("stall", after=2))
     stream = model.stream(ASK)
     await anext(stream)
     await stream.aclose()

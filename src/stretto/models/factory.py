@@ -2,12 +2,13 @@
 
 import difflib
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib import import_module
 from typing import Any, Literal, cast
 
 from stretto.errors import ConfigError, ModelNotFound
 from stretto.models.protocol import Capabilities, ChatModel, Embedder
-from stretto.models.providers import PROVIDERS, Provider
+from stretto.models.providers import APIS, PROVIDERS, Provider
 from stretto.settings import ModelSettings
 
 _CLIENT_ADAPTER = "stretto.models.openai_client:open_client"
@@ -29,7 +30,9 @@ def Model(
     Args:
         name: `provider:model`, for instance `openai:gpt-4o-mini`, `local:qwen2.5-coder-0.5b`,
             `ollama:llama3.2`, `compatible:NAME` with a `base_url`, or `pool:NAME` of stretto.yaml.
-        base_url: the address before `/chat/completions`.
+            `openai/responses:NAME`, and so for every endpoint, speaks the Responses API instead of Chat
+            Completions.
+        base_url: the address before `/chat/completions` or `/responses`.
         api_key: the key; without it, the provider's environment variable.
         capabilities: what the model can do, where its name does not tell.
         settings: used where a call gives none.
@@ -50,7 +53,11 @@ def Model(
         "headers": headers,
         "client": client,
     }
-    target = entry.chat if client is None else _CLIENT_ADAPTER
+    target = entry.chat
+    if client is not None:
+        target = _CLIENT_ADAPTER
+        if entry.chat in APIS.values():
+            raise ConfigError(f"client= speaks Chat Completions only; `{name}` has to do without it")
     return cast("ChatModel", _open(name, provider, model, entry, target, {**given, **options}))
 
 
@@ -82,6 +89,7 @@ def embedder(
 
 def _entry(name: str, kind: Literal["chat", "embedder"]) -> tuple[str, str, Provider]:
     provider, colon, model = name.partition(":")
+    provider, slash, api = provider.partition("/")
     entry = PROVIDERS.get(provider)
     if not colon or not provider or not model:
         raise ModelNotFound(
@@ -93,6 +101,13 @@ def _entry(name: str, kind: Literal["chat", "embedder"]) -> tuple[str, str, Prov
         near = difflib.get_close_matches(provider.lower(), PROVIDERS, 1)
         hint = f"did you mean `{near[0]}:{model}`? " if near else ""
         raise ModelNotFound(f"no provider `{provider}`: {hint}Known are {', '.join(PROVIDERS)}")
+    if slash:
+        if entry.usual is None or kind != "chat" or api not in APIS:
+            raise ModelNotFound(
+                f"`{name}`: what follows the slash is the API of a chat model behind an endpoint, and one of "
+                f"{', '.join(APIS)}, such as `openai/responses:NAME`"
+            )
+        entry = replace(entry, chat=APIS[api])
     return provider, model, entry
 
 

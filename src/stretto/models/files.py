@@ -1,7 +1,7 @@
 """Models and pools as configuration files describe them, and how such a description becomes a model.
 
 The files themselves are read by others: `stretto.yaml` and `agent.yaml` in `agent`, pools by name in
-`pool/named`.
+`named`.
 """
 
 import difflib
@@ -16,6 +16,7 @@ from msgspec import Meta
 from stretto._internal.yaml_files import place
 from stretto.errors import ConfigError
 from stretto.models.factory import Model
+from stretto.models.pool.rules import Breaker, Hedge, Outliers, Retries
 from stretto.models.protocol import ChatModel
 from stretto.settings import ModelSettings
 
@@ -45,27 +46,24 @@ class MemberFile(ModelFile, forbid_unknown_fields=True, kw_only=True):
     """How much of the load it takes beside its equals: 2 takes twice that of 1."""
     tier: Annotated[int, Meta(ge=0)] = 0
     """0 is asked first; higher ones when those fail, or when a call asks for them."""
-    requests_per_minute: Annotated[float, Meta(gt=0)] | None = None
-    tokens_per_minute: Annotated[float, Meta(gt=0)] | None = None
+    requests_per_minute: Annotated[int, Meta(ge=1)] | None = None
+    tokens_per_minute: Annotated[int, Meta(ge=1)] | None = None
     """Input and output together."""
     concurrency: Annotated[int, Meta(ge=1)] | None = None
     """Calls at once; learnt from its latency where None."""
-
-
-class RetryFile(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """How often a pool asks again."""
-
-    share: Annotated[float, Meta(ge=0, le=1)] = 0.15
-    """Retries and hedges as a share of the calls."""
 
 
 class PoolFile(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """Models that play as one, named `pool:NAME`."""
 
     members: Annotated[list[str | MemberFile], Meta(min_length=1)]
-    hedge: bool = False
+    hedge: bool | Hedge = False
     """Ask a second member when the first text is later than usual; the slower one is cancelled."""
-    retry: RetryFile = msgspec.field(default_factory=RetryFile)
+    retries: Retries = Retries()
+    breaker: bool | Breaker = True
+    """Leave a failing member alone until it recovers."""
+    outliers: bool | Outliers = True
+    """Leave out a member that is far slower than the others."""
     settings: ModelSettings = ModelSettings()
     """For every member; its own settings win."""
 

@@ -6,7 +6,10 @@ Figures are those the vendors publish; a name that no row matches gets careful d
 import re
 from fnmatch import fnmatchcase
 
+import msgspec
+
 from stretto.models.protocol import Capabilities
+from stretto.models.providers import PROVIDERS
 
 _K = 1024
 
@@ -57,3 +60,12 @@ def capabilities_of(model: str) -> Capabilities:
         if fnmatchcase(name, pattern):
             return capabilities
     return Capabilities()
+
+
+def capabilities_at(provider: str, model: str) -> Capabilities:
+    """What the model of this name is known to do at this provider."""
+    usual = PROVIDERS[provider].usual
+    found = capabilities_of(model)
+    if usual is None or usual.prefill is None:
+        return found
+    return msgspec.structs.replace(found, prefill=True)

@@ -10,13 +10,15 @@ from typing import Any, TypeVar
 
 import openai
 
-from stretto.errors import BadResponse, ConfigError, ModelError, ModelTimeout, ModelUnavailable
+from stretto.errors import BadResponse, ConfigError, ModelError, ModelUnavailable
 from stretto.messages import Message, ToolSpec
-from stretto.models.known import capabilities_of
+from stretto.models.deadlines import Deadlines
+from stretto.models.known import capabilities_at
 from stretto.models.protocol import Capabilities, OutputSchema, Piece
 from stretto.models.providers import PROVIDERS, Usual
 from stretto.models.wire.decode import Answer
 from stretto.models.wire.failures import Secrets, error_of_status, shown_url
+from stretto.models.wire.headroom import headroom_of
 from stretto.models.wire.request import request_body
 from stretto.settings import ModelSettings
 
@@ -49,7 +51,7 @@ class ClientChat:
         self._create: Any = client.with_options(max_retries=0).chat.completions.with_streaming_response.create
         self._where = f"`{self._name}` at {shown_url(str(client.base_url))}"
         self._secrets = Secrets(client.api_key)
-        self._capabilities = capabilities or capabilities_of(model)
+        self._capabilities = capabilities or capabilities_at(provider, model)
         self._settings = settings or ModelSettings()
 
     @property
@@ -81,10 +83,10 @@ class ClientChat:
             tools=tools,
             schema=schema,
             settings=settings,
-            reasoning=self._usual.reasoning,
-            max_tokens_field=self._usual.max_tokens_field,
+            usual=self._usual,
+            prefill=self._capabilities.prefill,
         )
-        deadline = asyncio.get_running_loop().time() + settings.timeout
+        deadlines = Deadlines(settings, self._where)
         answer = Answer(self._where, self._secrets)
         asked: Any = self._create(
             model=body.pop("model"),
@@ -93,35 +95,46 @@ class ClientChat:
             timeout=settings.timeout,
             extra_body=body,
         )
-        response = await self._reach(asked.__aenter__(), answer, deadline)
+        response = await self._reach(asked.__aenter__(), answer, deadlines)
+        answer.headroom = headroom_of(response.headers)
         try:
             kind = response.headers.get("content-type", "")
             if kind.startswith("text/html"):
                 raise BadResponse(f"{self._where} answered with a web page; check the client's base_url")
             if kind.startswith("application/json"):
-                for piece in answer.whole(await self._reach(response.read(), answer, deadline)):
+                for piece in answer.whole(await self._reach(response.read(), answer, deadlines)):
                     yield piece
                 return
             reads = response.iter_bytes()
-            while data := await self._reach(anext(reads, b""), answer, deadline):
+            while data := await self._more(reads, answer, deadlines):
                 for piece in answer.feed(data):
                     yield piece
+                deadlines.after(answer)
         finally:
             await asked.__aexit__(None, None, None)
         yield answer.end()
 
-    async def _reach(self, step: Awaitable[_T], answer: Answer, deadline: float) -> _T:
+    async def _more(self, reads: AsyncIterator[bytes], answer: Answer, deadlines: Deadlines) -> bytes:
+        """What the next read brings, nothing at the end. An end that fails is an end, once all was said."""
+        try:
+            return await self._reach(anext(reads, b""), answer, deadlines)
+        except ModelError:
+            if answer.finished:
+                return b""
+            raise
+
+    async def _reach(self, step: Awaitable[_T], answer: Answer, deadlines: Deadlines) -> _T:
         """The result of one step of the client, by the deadline; its exceptions as ours."""
         try:
-            async with asyncio.timeout_at(deadline):
+            async with asyncio.timeout_at(deadlines.at):
                 return await step
         except ModelError:
             raise
         except Exception as error:  # the client lets its HTTP library's own exceptions through
-            failure = self._failed(error, answer.text)
+            failure = self._failed(error, answer, deadlines)
         raise failure  # outside: what the client raised holds the headers, and must not hang on ours
 
-    def _failed(self, error: Exception, partial: str) -> ModelError:
+    def _failed(self, error: Exception, answer: Answer, deadlines: Deadlines) -> ModelError:
         if isinstance(error, openai.APIStatusError):
             response = error.response
             return error_of_status(
@@ -132,16 +145,12 @@ class ClientChat:
                 secrets=self._secrets,
             )
         if isinstance(error, TimeoutError) or "Timeout" in type(error).__name__:
-            return ModelTimeout(
-                f"{self._where} did not finish in time; raise `timeout` in its settings", partial=partial
-            )
-        if isinstance(error, openai.APIConnectionError) and not partial:
+            return deadlines.error(answer.text)
+        if isinstance(error, openai.APIConnectionError) and not answer.chunks:
             return ModelUnavailable(f"{self._where}: cannot be reached; is it running?")
         if isinstance(error, TypeError | ValueError):
-            return ModelUnavailable(
-                f"{self._where}: the client failed ({type(error).__name__})", partial=partial
-            )
-        return ModelUnavailable(f"{self._where}: the connection broke", partial=partial)
+            return answer.broken_off(f"did not end its answer: the client failed ({type(error).__name__})")
+        return answer.broken_off("did not end its answer: the connection broke")
 
     async def close(self) -> None:
         """Does nothing: the client belongs to the user."""

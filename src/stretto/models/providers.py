@@ -3,8 +3,9 @@
 Modules are named as text and imported when one of their models is first opened.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 _WIRE = "stretto.models.wire.client:open_chat"
 _EMBEDDINGS = "stretto.models.embeddings:open_embedder"
@@ -26,6 +27,8 @@ class Usual:
     """What the limit of output tokens is called."""
     reasoning: bool = False
     """Send earlier reasoning back as `reasoning_content`."""
+    prefill: Mapping[str, Any] | None = None
+    """Set where models go on with an assistant message that stands last: what such a request also says."""
 
 
 @dataclass(frozen=True)
@@ -61,13 +64,25 @@ PROVIDERS: dict[str, Provider] = {
     ),
     "openrouter": Provider(usual=Usual("https://openrouter.ai/api/v1", key_env="OPENROUTER_API_KEY")),
     "ollama": Provider(usual=Usual("http://127.0.0.1:11434/v1")),
-    "vllm": Provider(usual=Usual("http://127.0.0.1:8000/v1", key_env="VLLM_API_KEY", reasoning=True)),
-    "llamacpp": Provider(usual=Usual("http://127.0.0.1:8080/v1", key_env="LLAMA_API_KEY", reasoning=True)),
+    "vllm": Provider(
+        usual=Usual(
+            "http://127.0.0.1:8000/v1",
+            key_env="VLLM_API_KEY",
+            reasoning=True,
+            prefill={"continue_final_message": True, "add_generation_prompt": False},
+        )
+    ),
+    "llamacpp": Provider(
+        usual=Usual("http://127.0.0.1:8080/v1", key_env="LLAMA_API_KEY", reasoning=True, prefill={})
+    ),
     "compatible": Provider(usual=Usual(key_env="STRETTO_API_KEY", base_url_env="STRETTO_BASE_URL")),
-    "pool": Provider("stretto.models.pool.named:open_pool", ""),
+    "pool": Provider("stretto.models.named:open_pool", ""),
 }
 """Known providers, in the order shown to people. `compatible` is any endpoint of the same wire, `pool` the
 pools that stretto.yaml names."""
+
+APIS = {"responses": "stretto.models.responses.client:open_responses"}
+"""Other APIs that an endpoint of the wire may speak, by the word after `provider/` in a model's name."""
 
 KEY_NEEDED = ("openai", "azure", "openrouter")
 """Those that answer nobody without a key at their usual address."""

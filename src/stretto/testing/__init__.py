@@ -1,28 +1,56 @@
 """Public doubles and contract suites for tests of programs built on Stretto.
 
 scripted        ScriptedModel: answers from a script, strict, in process
+http_server     HttpServer: the sockets under it
 chat_server     ChatServer: a real HTTP server that speaks Chat Completions from a script
+faults          Fault: an answer that goes wrong; ROWS: each ending of docs/endings.md by name
+faulty_server   FaultyServer: a ChatServer that goes wrong when and how it is told
 embedder        HashingEmbedder: vectors from words, no model
 model_contract  ModelContract: the tests every ChatModel passes (import it from there: it needs pytest)
+counters_contract  CountersContract: the tests every Counters passes (import it from there, too)
 """
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from stretto.testing.chat_server import ChatServer, Fault
+    from stretto.testing.chat_server import ChatServer
     from stretto.testing.embedder import HashingEmbedder
+    from stretto.testing.faults import ROWS, Fault, Faults, log_normal
+    from stretto.testing.faulty_server import FaultyServer
     from stretto.testing.scripted import Request, Script, ScriptedModel, ScriptUsedUp
 
-__all__ = ["ChatServer", "Fault", "HashingEmbedder", "Request", "Script", "ScriptUsedUp", "ScriptedModel"]
+__all__ = [
+    "ROWS",
+    "ChatServer",
+    "Fault",
+    "Faults",
+    "FaultyServer",
+    "HashingEmbedder",
+    "Request",
+    "Script",
+    "ScriptUsedUp",
+    "ScriptedModel",
+    "log_normal",
+]
+
+_WHERE = {
+    "ROWS": "faults",
+    "ChatServer": "chat_server",
+    "Fault": "faults",
+    "Faults": "faults",
+    "FaultyServer": "faulty_server",
+    "HashingEmbedder": "embedder",
+    "Request": "scripted",
+    "Script": "scripted",
+    "ScriptUsedUp": "scripted",
+    "ScriptedModel": "scripted",
+    "log_normal": "faults",
+}
 
 
 def __getattr__(name: str) -> Any:
     from importlib import import_module  # noqa: PLC0415 (lazy exports: a test that needs one loads one)
 
-    if name in ("ScriptedModel", "ScriptUsedUp", "Script", "Request"):
-        return getattr(import_module("stretto.testing.scripted"), name)
-    if name in ("ChatServer", "Fault"):
-        return getattr(import_module("stretto.testing.chat_server"), name)
-    if name == "HashingEmbedder":
-        return getattr(import_module("stretto.testing.embedder"), name)
+    if name in _WHERE:
+        return getattr(import_module(f"stretto.testing.{_WHERE[name]}"), name)
     raise AttributeError(f"module 'stretto.testing' has no attribute {name!r}")

@@ -7,38 +7,16 @@ import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
-from stretto._internal.plain import Plain
 from stretto.errors import BadRequest, ContextOverflow, ModelError, RateLimited
 from stretto.messages import Message, Reasoning, Refusal, Text, ToolCall, ToolSpec
 from stretto.models.protocol import FinishReason, OutputSchema
 from stretto.models.wire.convert import from_wire
 from stretto.settings import ModelSettings
 from stretto.testing.scripted import Request, tokens_of
-
-
-class Fault(Plain, frozen=True):
-    """A turn of `ChatServer` that goes wrong.
-
-    `after` is how many chunks are sent before it happens.
-    """
-
-    kind: Literal["status", "html", "whole", "cut", "abort", "malformed", "shapeless", "error", "stall"]
-    """status: an HTTP status. html: a web page with 200. whole: a sound answer as one JSON object.
-
-    cut: a clean end without `finish_reason`. abort: the socket is torn down. malformed: a chunk that is not
-    JSON. shapeless: a chunk without `choices`. error: an error object as a chunk. stall: nothing more comes,
-    until the client leaves.
-    """
-    after: int = 0
-    status: int = 503
-    message: str = "out of order"
-    headers: dict[str, str] = {}
-    answer: str = "These words come before the fault."
-    """What the chunks before it say."""
 
 
 class Completion(msgspec.Struct):
@@ -86,7 +64,7 @@ def deltas_of(message: Message, chunks: int | None) -> Iterator[dict[str, Any]]:
     index = 0
     for part in message.parts:
         if isinstance(part, Text):
-            tokens = tokens_of(part.text) if chunks is None else _split(part.text, chunks)
+            tokens = tokens_of(part.text) if chunks is None else split_in(part.text, chunks)
             yield from ({"content": token} for token in tokens)
         elif isinstance(part, Reasoning):
             yield from ({"reasoning_content": token} for token in tokens_of(part.text))
@@ -100,7 +78,8 @@ def deltas_of(message: Message, chunks: int | None) -> Iterator[dict[str, Any]]:
             index += 1
 
 
-def _split(text: str, chunks: int) -> list[str]:
+def split_in(text: str, chunks: int) -> list[str]:
+    """`text` in exactly `chunks` parts."""
     tokens = tokens_of(text)
     if len(tokens) < chunks:
         tokens = list(text)

@@ -171,13 +171,13 @@ async def test_an_endpoint_that_does_not_stream_still_answers(asked):
         ),
         (Fault("status", status=202), BadResponse, "answered 202"),
         (Fault("html"), BadResponse, "web page.*/v1"),
-        (Fault("cut", after=4), ModelUnavailable, "ended its stream before"),
-        (Fault("abort", after=4), ModelUnavailable, "connection broke"),
-        (Fault("malformed", after=4), BadResponse, "cannot be read"),
-        (Fault("shapeless", after=4), BadResponse, "without `choices`"),
-        (Fault("error", after=4, message="overloaded"), ModelUnavailable, "overloaded"),
-        (Fault("error", after=4, status=429, message="slow"), RateLimited, "slow"),
-        (Fault("error", after=4, status=400, message="context window"), ContextOverflow, "context"),
+        (Fault("cut", after=3), ModelUnavailable, "ended its stream before"),
+        (Fault("abort", after=3), ModelUnavailable, "connection broke"),
+        (Fault("malformed", after=3), BadResponse, "cannot be read"),
+        (Fault("shapeless", after=3), BadResponse, "without `choices`"),
+        (Fault("error", after=3, message="overloaded"), ModelUnavailable, "overloaded"),
+        (Fault("error", after=3, status=429, message="slow"), RateLimited, "slow"),
+        (Fault("error", after=3, status=400, message="context window"), ContextOverflow, "context"),
     ],
     ids=lambda value: f"{value.kind} {value.status}" if isinstance(value, Fault) else None,
 )
@@ -214,7 +214,7 @@ async def test_429_tells_how_long_to_wait(asked, headers, expected):
 
 async def test_a_stall_is_a_timeout_with_what_came_before_it(asked):
     with pytest.raises(ModelTimeout, match=r"within 0\.2 s") as caught:
-        await asked(Fault("stall", after=3), settings=ModelSettings(timeout=0.2))
+        await asked(Fault("stall", after=2), settings=ModelSettings(timeout=0.2))
     assert caught.value.partial == "These words"
 
 
@@ -300,7 +300,7 @@ async def test_one_connection_serves_call_after_call():
 
 @pytest.mark.parametrize("end", ["aclose", "cancel"])
 async def test_leaving_early_closes_the_socket(end):
-    async with ChatServer(Fault("stall", after=3)) as server:
+    async with ChatServer(Fault("stall", after=2)) as server:
         model = model_at(server)
         stream = model.stream(ASK)
         await anext(stream)

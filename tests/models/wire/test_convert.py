@@ -117,6 +117,11 @@ OURS = [
         [assistant("a", refusal="no", tool_calls=CALLS)],
     ),
     ("an empty text that is alone", [Message.user("")], [user("")]),
+    (
+        "what the Responses API gave a text: `item`, `annotations`",
+        [Message.assistant(Text("a", {"item": {"phase": "final_answer"}, "annotations": [{}]}))],
+        [assistant("a")],
+    ),
     ("a message's id", [Message("user", "a", id="m1")], [user("a")]),
     (
         "the extra fields of a tool message",

@@ -3,6 +3,7 @@ import pytest
 from stretto.errors import ConfigError
 from stretto.messages import Message, Reasoning, ToolSpec
 from stretto.models.protocol import OutputSchema
+from stretto.models.providers import PROVIDERS, Usual
 from stretto.models.wire.request import request_body
 from stretto.settings import ModelSettings
 
@@ -37,7 +38,7 @@ def test_a_tool_choice_that_is_not_there_is_answered_with_those_that_are():
 def test_the_limit_of_tokens_is_called_as_the_endpoint_calls_it():
     settings = ModelSettings(max_tokens=5)
     assert body(settings)["max_tokens"] == 5
-    asked = body(settings, max_tokens_field="max_completion_tokens")
+    asked = body(settings, usual=Usual(max_tokens_field="max_completion_tokens"))
     assert (asked["max_completion_tokens"], "max_tokens" in asked) == (5, False)
 
 
@@ -58,5 +59,25 @@ def test_reasoning_goes_back_only_where_it_is_wanted():
     assert request_body("m", history, settings=ModelSettings())["messages"] == [
         {"role": "assistant", "content": "Yes"}
     ]
-    kept = request_body("m", history, settings=ModelSettings(), reasoning=True)["messages"][0]
+    kept = request_body("m", history, settings=ModelSettings(), usual=Usual(reasoning=True))["messages"][0]
     assert kept["reasoning_content"] == "hm"
+
+
+GOING_ON = {"continue_final_message": True, "add_generation_prompt": False}
+
+
+@pytest.mark.parametrize(
+    ("provider", "last", "prefill", "sent"),
+    [
+        ("vllm", Message.assistant("One, two"), True, GOING_ON),
+        ("vllm", Message.user("Count."), True, {}),
+        ("vllm", Message.assistant("One, two"), False, {}),
+        ("llamacpp", Message.assistant("One, two"), True, {}),
+        ("compatible", Message.assistant("One, two"), True, {}),
+    ],
+)
+def test_going_on_behind_a_text_is_asked_for_as_the_provider_wants_it(provider, last, prefill, sent):
+    usual = PROVIDERS[provider].usual
+    asked = request_body("m", [*ASK, last], settings=ModelSettings(), usual=usual, prefill=prefill)
+    assert {name: asked[name] for name in GOING_ON if name in asked} == sent
+    assert asked["messages"][-1] == {"role": last.role, "content": last.text}

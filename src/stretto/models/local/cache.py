@@ -4,7 +4,6 @@ Layout: `<cache>/models/<name>/<file>`. The cache is `STRETTO_CACHE`, else `stre
 folder.
 """
 
-import os
 import shutil
 import sys
 import time
@@ -13,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from stretto._internal.places import cache_root
 from stretto.errors import ModelNotFound
 from stretto.models.local.catalogue import CATALOGUE, LocalModel, entry
 
@@ -24,16 +24,7 @@ else:
 
 def root() -> Path:
     """The cache folder; it need not exist yet."""
-    chosen = os.environ.get("STRETTO_CACHE")
-    if chosen:
-        return Path(chosen).expanduser()
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or "~/AppData/Local"
-    elif sys.platform == "darwin":
-        base = "~/Library/Caches"
-    else:
-        base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "stretto"
+    return cache_root()
 
 
 def folder_of(name: str) -> Path:

@@ -1,9 +1,29 @@
-"""Many models play as one.
+"""A pool: many models play as one.
 
-pool       Pool and its members
-named      the pools of stretto.yaml, opened by name
+pool       Pool: retries, hedges, failover              call       one call, and what was shown of its answer
+seats      who takes a call and when; line: who waits   choice     the better of two; outliers
+member     Member, and how it stands                    rates      requests and tokens a minute
+circuit, concurrency, latency, spare: one mechanism each           rules      their settings
+probe      sees recovery without traffic                hedge      the race for the first token
+status     how members are told to people
 """
 
-from stretto.models.pool.pool import Member, Pool, RetryBudget
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["Member", "Pool", "RetryBudget"]
+from stretto.models.pool.rules import Breaker, Hedge, Outliers, Retries
+
+if TYPE_CHECKING:
+    from stretto.models.pool.member import Member
+    from stretto.models.pool.pool import Pool
+    from stretto.models.pool.status import MemberStatus
+
+__all__ = ["Breaker", "Hedge", "Member", "MemberStatus", "Outliers", "Pool", "Retries"]
+
+_LAZY = {"Member": "member", "MemberStatus": "status", "Pool": "pool"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"stretto.models.pool.{_LAZY[name]}"), name)

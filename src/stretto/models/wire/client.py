@@ -5,18 +5,21 @@ It asks once: retries, hedges and failover belong to whoever wraps it.
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
 
 import aiohttp
 import msgspec
 
-from stretto.errors import BadResponse, ModelError, ModelTimeout, ModelUnavailable
+from stretto.errors import BadResponse, ModelError, ModelUnavailable
 from stretto.messages import Message, ToolSpec
-from stretto.models.known import capabilities_of
+from stretto.models.deadlines import Deadlines
+from stretto.models.known import capabilities_at
 from stretto.models.protocol import Capabilities, OutputSchema, Piece
 from stretto.models.providers import PROVIDERS, Usual
 from stretto.models.wire.decode import Answer
 from stretto.models.wire.endpoint import Endpoint, open_endpoint
 from stretto.models.wire.failures import error_of_status
+from stretto.models.wire.headroom import headroom_of
 from stretto.models.wire.request import request_body
 from stretto.models.wire.sessions import Sessions
 from stretto.models.wire.told import told_context
@@ -24,6 +27,9 @@ from stretto.settings import ModelSettings
 
 _SAID = 65_536
 """Bytes of an error's body that are read."""
+
+_NO_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=None)
+"""Of aiohttp's own: `Deadlines` knows what is content."""
 
 _LINGER = 0.1
 """Seconds an endpoint has to end its response after its last word, for the connection to be kept."""
@@ -42,6 +48,8 @@ class WireChat:
         trust_env: take proxies from the environment.
     """
 
+    _path = "/chat/completions"
+
     def __init__(
         self,
         provider: str,
@@ -57,8 +65,8 @@ class WireChat:
         self._model = model
         self._usual = PROVIDERS[provider].usual or Usual()
         self._endpoint = endpoint
-        self._url = endpoint.url("/chat/completions")
-        self._capabilities = capabilities or capabilities_of(model)
+        self._url = endpoint.url(self._path)
+        self._capabilities = capabilities or capabilities_at(provider, model)
         self._settings = settings or ModelSettings()
         self._sessions = Sessions(limit=limit, trust_env=trust_env)
 
@@ -73,7 +81,7 @@ class WireChat:
         return self._capabilities
 
     def __repr__(self) -> str:
-        return f"WireChat({self._endpoint.where})"
+        return f"{type(self).__name__}({self._endpoint.where})"
 
     async def stream(
         self,
@@ -85,41 +93,69 @@ class WireChat:
     ) -> AsyncIterator[Piece]:
         """The answer piece by piece, a `Reply` last. Raises ModelError; closing it closes the socket."""
         settings = self._settings.merged(settings)
-        body = request_body(
+        body = self._body(messages, tools, schema, settings)
+        answer = self._answer()
+        deadlines = Deadlines(settings, self._endpoint.where)
+        session = await self._sessions.get()
+        failure: ModelError | None = None
+        try:
+            async with asyncio.timeout_at(deadlines.at):
+                response = await session.post(
+                    self._url,
+                    data=msgspec.json.encode(body),
+                    headers=self._endpoint.headers,
+                    timeout=_NO_TIMEOUT,
+                    allow_redirects=False,
+                )
+            async with response:
+                deadlines.guard(response.close)
+                answer.headroom = headroom_of(response.headers)
+                if await self._is_whole(response):
+                    pieces = answer.whole(await response.read())
+                    deadlines.pause()
+                    for piece in pieces:
+                        yield piece
+                    return
+                async for data in response.content.iter_any():
+                    pieces = answer.feed(data)
+                    if pieces:
+                        deadlines.pause()
+                        for piece in pieces:
+                            yield piece
+                    if answer.done:
+                        break
+                    deadlines.after(answer)
+                deadlines.stop()
+                await _read_to_end(response)
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            failure = self._failed(error, answer, deadlines)
+        finally:
+            deadlines.stop()
+        if failure is not None:
+            raise failure  # outside: what aiohttp raised holds the headers, and must not hang on ours
+        yield answer.end()
+
+    def _body(
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[ToolSpec],
+        schema: OutputSchema | None,
+        settings: ModelSettings,
+    ) -> dict[str, Any]:
+        """One call as the body of the POST."""
+        return request_body(
             self._model,
             messages,
             tools=tools,
             schema=schema,
             settings=settings,
-            reasoning=self._usual.reasoning,
-            max_tokens_field=self._usual.max_tokens_field,
+            usual=self._usual,
+            prefill=self._capabilities.prefill,
         )
-        answer = Answer(self._endpoint.where, self._endpoint.secrets)
-        session = await self._sessions.get()
-        failure: ModelError | None = None
-        try:
-            async with session.post(
-                self._url,
-                data=msgspec.json.encode(body),
-                headers=self._endpoint.headers,
-                timeout=aiohttp.ClientTimeout(total=settings.timeout),
-                allow_redirects=False,
-            ) as response:
-                if await self._is_whole(response):
-                    for piece in answer.whole(await response.read()):
-                        yield piece
-                    return
-                async for data in response.content.iter_any():
-                    for piece in answer.feed(data):
-                        yield piece
-                    if answer.done:
-                        break
-                await _read_to_end(response)
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            failure = self._failed(error, answer.text, settings.timeout)
-        if failure is not None:
-            raise failure  # outside: what aiohttp raised holds the headers, and must not hang on ours
-        yield answer.end()
+
+    def _answer(self) -> Answer:
+        """What reads the bytes that come back."""
+        return Answer(self._endpoint.where, self._endpoint.secrets)
 
     async def _is_whole(self, response: aiohttp.ClientResponse) -> bool:
         """Whether the answer is one JSON object; raises for what is no answer."""
@@ -138,13 +174,13 @@ class WireChat:
             )
         return response.content_type == "application/json"
 
-    def _failed(self, error: Exception, partial: str, timeout: float) -> ModelError:
+    def _failed(self, error: Exception, answer: Answer, deadlines: Deadlines) -> ModelError | None:
+        """The error for what aiohttp raised; None where all of the answer was there."""
         where = self._endpoint.where
-        if isinstance(error, TimeoutError):
-            return ModelTimeout(
-                f"{where} did not finish within {timeout:g} s; raise `timeout` in its settings",
-                partial=partial,
-            )
+        if answer.finished:
+            return None
+        if isinstance(error, TimeoutError) or deadlines.expired:
+            return deadlines.error(answer.text)
         if isinstance(error, aiohttp.ClientConnectorDNSError):
             reason = "its host name cannot be found; check base_url"
         elif isinstance(error, aiohttp.ClientSSLError | aiohttp.ClientConnectorCertificateError):
@@ -152,10 +188,10 @@ class WireChat:
         elif isinstance(error, aiohttp.ClientConnectorError):
             reason = f"cannot be reached ({error.os_error.strerror or 'no connection'}); is it running?"
         elif isinstance(error, aiohttp.ClientResponseError):
-            return BadResponse(f"{where} sent an answer that is not HTTP", partial=partial)
+            return BadResponse(f"{where} sent an answer that is not HTTP", partial=answer.text)
         else:
-            reason = "the connection broke"
-        return ModelUnavailable(f"{where}: {reason}", partial=partial)
+            return answer.broken_off("did not end its answer: the connection broke")
+        return ModelUnavailable(f"{where}: {reason}")
 
     async def told_context(self, *, timeout: float) -> int | None:
         """Tokens that fit, as the endpoint itself says; None where it does not. `timeout` is in seconds."""

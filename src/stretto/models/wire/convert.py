@@ -30,8 +30,13 @@ AUDIO_FORMATS = {"audio/wav": "wav", "audio/mpeg": "mp3"}
 """The two formats the wire names; any other is the part of the media type after `audio/`."""
 
 _AUDIO_ALIASES = {"audio/x-wav": "wav", "audio/wave": "wav", "audio/vnd.wave": "wav", "audio/mp3": "mp3"}
-_SUFFIXES = {"application/pdf": "pdf", "text/plain": "txt", "text/markdown": "md", "text/html": "html"}
-_FILE_ID = "file-id:"
+SUFFIXES = {"application/pdf": "pdf", "text/plain": "txt", "text/markdown": "md", "text/html": "html"}
+"""Of the name that a document without one gets."""
+
+_OF_RESPONSES = ("item", "annotations")
+"""In the `extra` of a text: what the Responses API said, and this wire does not take."""
+
+FILE_ID = "file-id:"
 """`File("file-id:abc")` is a file the endpoint already holds."""
 
 
@@ -118,7 +123,7 @@ def _head(message: Message) -> Wire:
 def _content(parts: Sequence[Text | Image | Audio | File]) -> str | list[Wire]:
     if not parts:
         return ""
-    if len(parts) == 1 and isinstance(parts[0], Text) and not parts[0].extra:
+    if len(parts) == 1 and isinstance(parts[0], Text) and not _said_here(parts[0].extra):
         return parts[0].text
     return [_part(part) for part in parts]
 
@@ -149,19 +154,23 @@ def _part(part: Text | Image | Audio | File) -> Wire:
     if isinstance(part, Text):
         if part.extra.get("type", "text") != "text" and not part.text:
             return part.extra  # a part of a kind we have no name for, kept whole
-        return {"type": "text", "text": part.text, **part.extra}
+        return {"type": "text", "text": part.text, **_said_here(part.extra)}
     if isinstance(part, Image):
-        picture = {"url": _inline(part)} | ({} if part.detail == "auto" else {"detail": part.detail})
+        picture = {"url": inline(part)} | ({} if part.detail == "auto" else {"detail": part.detail})
         return _over({"type": "image_url", "image_url": picture}, part.extra)
     if isinstance(part, Audio):
         media_type, data = _data(part)
         form = _AUDIO_ALIASES.get(media_type) or AUDIO_FORMATS.get(media_type) or media_type.split("/")[-1]
         return _over({"type": "input_audio", "input_audio": {"data": data, "format": form}}, part.extra)
-    if part.source.startswith(_FILE_ID):
-        return _over({"type": "file", "file": {"file_id": part.source[len(_FILE_ID) :]}}, part.extra)
+    if part.source.startswith(FILE_ID):
+        return _over({"type": "file", "file": {"file_id": part.source[len(FILE_ID) :]}}, part.extra)
     media_type, _ = _data(part)
-    name = part.name or f"document.{_SUFFIXES.get(media_type, 'bin')}"
+    name = part.name or f"document.{SUFFIXES.get(media_type, 'bin')}"
     return _over({"type": "file", "file": {"filename": name, "file_data": part.source}}, part.extra)
+
+
+def _said_here(extra: Wire) -> Wire:
+    return {name: value for name, value in extra.items() if name not in _OF_RESPONSES} if extra else extra
 
 
 def _over(fields: Wire, extra: Mapping[str, Any]) -> Wire:
@@ -174,7 +183,8 @@ def _over(fields: Wire, extra: Mapping[str, Any]) -> Wire:
     return fields
 
 
-def _inline(part: Image | Audio | File) -> str:
+def inline(part: Image | Audio | File) -> str:
+    """The part's source, where a model can read it; raises MediaNotFound where it cannot."""
     if part.source.startswith(("data:", "https:", "http:")):
         return part.source
     raise MediaNotFound(
@@ -185,7 +195,7 @@ def _inline(part: Image | Audio | File) -> str:
 
 def _data(part: Audio | File) -> tuple[str, str]:
     """Media type and base64 text of a data URL."""
-    head, comma, data = _inline(part).partition(",")
+    head, comma, data = inline(part).partition(",")
     if comma and head.startswith("data:") and head.endswith(";base64"):
         return head[5:-7].split(";")[0] or part.media_type, data
     raise UnsupportedMedia(
@@ -266,7 +276,7 @@ def _part_from(left: Wire) -> Part:
         inner = _take(left, kind)
         source = inner.pop("url")
         return Image(
-            source, _type_of(source), detail=inner.pop("detail", "auto"), extra=_rest(left, kind, inner)
+            source, type_of(source), detail=inner.pop("detail", "auto"), extra=_rest(left, kind, inner)
         )
     if kind == "input_audio":
         inner = _take(left, kind)
@@ -276,9 +286,9 @@ def _part_from(left: Wire) -> Part:
         return Audio(source, media_type, extra=_rest(left, kind, inner))
     if kind == "file":
         inner = _take(left, kind)
-        source = inner.pop("file_data", None) or _FILE_ID + inner.pop("file_id")
+        source = inner.pop("file_data", None) or FILE_ID + inner.pop("file_id")
         return File(
-            source, _type_of(source), inner.pop("filename", None) or "", extra=_rest(left, kind, inner)
+            source, type_of(source), inner.pop("filename", None) or "", extra=_rest(left, kind, inner)
         )
     return Text("", {"type": kind, **left})
 
@@ -291,7 +301,8 @@ def _rest(left: Wire, kind: str, inner: Wire) -> Wire:
     return {**left, kind: inner} if inner else left
 
 
-def _type_of(source: str) -> str:
+def type_of(source: str) -> str:
+    """The media type of a data URL; empty for any other source."""
     return source[5:].split(",")[0].split(";")[0] if source.startswith("data:") else ""
 
 

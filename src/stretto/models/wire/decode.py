@@ -9,10 +9,11 @@ from typing import Any, NoReturn
 
 import msgspec
 
-from stretto.errors import BadResponse, ModelUnavailable
+from stretto.errors import BadResponse, ModelError, ModelUnavailable
 from stretto.messages import Message, Part, Reasoning, Refusal, Text, ToolCall
 from stretto.models.protocol import (
     FinishReason,
+    Headroom,
     Piece,
     ReasoningPiece,
     Reply,
@@ -114,9 +115,12 @@ class Answer:
     Args:
         where: the model and endpoint, for the errors.
         secrets: what the errors must not show.
+
+    `headroom` is what the endpoint's headers said of its limits, set by whoever reads them.
     """
 
     def __init__(self, where: str, secrets: Secrets) -> None:
+        self.headroom: Headroom | None = None
         self._where = where
         self._secrets = secrets
         self._rest = b""
@@ -132,6 +136,13 @@ class Answer:
         self.chunks = 0
         self.done = False
         """The endpoint said that nothing more comes."""
+        self.moved = False
+        """There was content since this was last set to False."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether the endpoint said why the answer ends: what may follow is its usage and its end."""
+        return self._finish is not None or (self.done and self.chunks > 0)
 
     @property
     def text(self) -> str:
@@ -160,6 +171,8 @@ class Answer:
         finally:
             self._thoughts.extend(thoughts)
             self._texts.extend(texts)
+        if thoughts or texts or pieces:
+            self.moved = True
         shown: list[Piece] = []
         if thoughts:
             shown.append(ReasoningPiece("".join(thoughts)))
@@ -204,6 +217,7 @@ class Answer:
             thoughts.append(delta.reasoning_content or delta.reasoning or "")
         if delta.refusal:
             self._refusals.append(delta.refusal)
+            self.moved = True
         if delta.tool_calls:
             self._add(delta.tool_calls, pieces)
 
@@ -235,7 +249,7 @@ class Answer:
         if growing.id and growing.name and not call.id and not function.name:
             return ToolCallPiece(index, arguments=arguments)
         first = not growing.id
-        growing.id = growing.id or call.id or _new_id()
+        growing.id = growing.id or call.id or new_call_id()
         growing.name = growing.name or function.name or ""
         return ToolCallPiece(index, growing.id if first else "", function.name or "", arguments)
 
@@ -259,14 +273,14 @@ class Answer:
 
         Raises:
             ModelUnavailable: the stream ended before the answer did.
-            BadResponse: what came was no stream of chunks.
+            BadResponse: what came was no stream of chunks, or the stream ended inside a tool call.
         """
         if self._rest.strip():
             self.feed(b"\n")
         if not self.chunks and self._bytes:
             raise BadResponse(f"{self._where} sent {self._bytes} bytes that hold no chunk of an answer")
-        if self._finish is None and not (self.done and self.chunks):
-            raise ModelUnavailable(f"{self._where} ended its stream before the answer", partial=self.text)
+        if not self.finished:
+            raise self.broken_off("ended its stream before the answer")
         parts: list[Part] = []
         if self._thoughts:
             parts.append(Reasoning("".join(self._thoughts)))
@@ -277,11 +291,19 @@ class Answer:
         parts.extend(ToolCall(c.id, c.name, "".join(c.arguments), c.extra) for c in self._calls)
         return self._reply(Message("assistant", tuple(parts)))
 
+    def broken_off(self, how: str) -> ModelError:
+        """The error for an answer that goes no further, with what was received: `how` says what happened."""
+        call = next((call for call in self._calls if not is_object("".join(call.arguments))), None)
+        if call is None:
+            return ModelUnavailable(f"{self._where} {how}", partial=self.text)
+        return BadResponse(f"{self._where} {how}, inside the call of `{call.name}`", partial=self.text)
+
     def _reply(self, message: Message) -> Reply:
         finish = _FINISH.get(self._finish or "", "stop")
         if message.tool_calls and finish == "stop":
             finish = "tool_calls"
-        return Reply(message, _usage_of(self._usage), finish, self._model, self.chunks)
+        usage = _usage_of(self._usage)
+        return Reply(message, usage, finish, self._model, self.chunks, self.headroom)
 
     def whole(self, body: bytes) -> list[Piece]:
         """The pieces of an answer that came as one JSON object, though a stream was asked for.
@@ -312,11 +334,20 @@ def _tidy(fields: dict[str, Any]) -> dict[str, Any]:
     """A whole message without the fields the endpoint left empty, and with an id on each call."""
     full = {"role": "assistant", **{name: value for name, value in fields.items() if value}}
     for call in full.get("tool_calls", ()):
-        call["id"] = call.get("id") or _new_id()
+        call["id"] = call.get("id") or new_call_id()
     return full
 
 
-def _new_id() -> str:
+def is_object(arguments: str) -> bool:
+    """Whether the arguments of a call are one whole JSON object."""
+    try:
+        return isinstance(msgspec.json.decode(arguments), dict)
+    except (msgspec.DecodeError, UnicodeError):
+        return False
+
+
+def new_call_id() -> str:
+    """An id for a tool call that came without one."""
     return f"call_{uuid.uuid4().hex[:16]}"
 
 

@@ -24,7 +24,10 @@ class Endpoint:
         self._base = urlsplit(base_url)
         self.headers = dict(headers)
         self.secrets = secrets
-        self.where = f"`{name}` at {shown_url(base_url)}"
+        self.name = name
+        self.address = shown_url(base_url)
+        """Without user, password and query."""
+        self.where = f"`{name}` at {self.address}"
         """For people."""
 
     def url(self, path: str) -> str:
@@ -43,28 +46,32 @@ def open_endpoint(
     base_url: str | None = None,
     api_key: str | None = None,
     headers: Mapping[str, str] | None = None,
+    api: str = "",
 ) -> Endpoint:
     """The endpoint of `provider`, from the arguments, then the environment, then what is usual.
+
+    `api` names the API where it is not Chat Completions.
 
     Raises:
         ConfigError: no address, no key where one is needed, or a malformed one.
     """
     usual = PROVIDERS[provider].usual or Usual()
+    name = f"{provider}/{api}:{model}" if api else f"{provider}:{model}"
     named = base_url or os.environ.get(usual.base_url_env, "") if usual.base_url_env else base_url
     address = named or usual.base_url
     if not address:
         raise ConfigError(
-            f"`{provider}:{model}` has no address: pass base_url=... or set {usual.base_url_env}"
+            f"`{name}` has no address: pass base_url=... or set {usual.base_url_env}"
             if usual.base_url_env
-            else f"`{provider}:{model}` has no address: pass base_url=..."
+            else f"`{name}` has no address: pass base_url=..."
         )
     if provider == "azure" and not base_url:
-        address = _azure(address, model)
-    address, basic = _without_user(address, f"{provider}:{model}")
+        address = _azure(address, "" if api else model)
+    address, basic = _without_user(address, name)
     key = api_key or (None if basic else os.environ.get(usual.key_env) if usual.key_env else None)
     if not key and not basic and provider in KEY_NEEDED and not (base_url or headers):
         raise ConfigError(
-            f"`{provider}:{model}` needs a key: set {usual.key_env} or pass api_key=...; "
+            f"`{name}` needs a key: set {usual.key_env} or pass api_key=...; "
             "for a compatible endpoint without one pass base_url=..."
         )
     sent = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
@@ -74,12 +81,12 @@ def open_endpoint(
         sent["Authorization"] = basic
     sent.update(headers or {})
     hidden = [value for value in (headers or {}).values() if len(value) >= 8]
-    return Endpoint(f"{provider}:{model}", address, sent, Secrets(key and key.strip(), basic, *hidden))
+    return Endpoint(name, address, sent, Secrets(key and key.strip(), basic, *hidden))
 
 
 def _azure(address: str, model: str) -> str:
-    """Azure's address of a deployment: the `v1` API, or the dated one where a version is set."""
-    version = os.environ.get("OPENAI_API_VERSION", "")
+    """Azure's `v1` address, or the dated one of the deployment `model` where a version is set."""
+    version = os.environ.get("OPENAI_API_VERSION", "") if model else ""
     root = address.rstrip("/")
     return f"{root}/openai/deployments/{model}?api-version={version}" if version else f"{root}/openai/v1"
 

@@ -20,6 +20,7 @@ from stretto.errors import (
     ModelUnavailable,
     RateLimited,
 )
+from stretto.models.wire.headroom import headroom_of
 
 _SAID = 300
 """Characters of an endpoint's own words that an error shows."""
@@ -96,7 +97,7 @@ def error_of_status(
     said, code = _said(body)
     text = secrets.hide(f"{where} answered {status}{': ' + said if said else ''}")
     if status == 429:
-        return RateLimited(text, retry_after=retry_after(headers))
+        return RateLimited(text, retry_after=retry_after(headers), headroom=headroom_of(headers))
     if status in (400, 413, 422) and _is_overflow(code + " " + said):
         return ContextOverflow(text)
     if status == 408:
@@ -118,15 +119,16 @@ def error_of_event(error: Any, *, where: str, secrets: Secrets, partial: str = "
     text = secrets.hide(f"{where} failed in its answer: {said or code or 'no reason given'}")
     if code.isdigit() and 400 <= int(code) < 600:
         found = error_of_status(int(code), {}, _encoded(error), where=where, secrets=secrets)
-        found.partial = partial
-        return found
-    if _is_overflow(code + " " + said):
-        return ContextOverflow(text, partial=partial)
-    if "rate_limit" in code:
-        return RateLimited(text)
-    if "invalid_request" in code:
-        return BadRequest(text)
-    return ModelUnavailable(text, partial=partial)
+    elif _is_overflow(code + " " + said):
+        found = ContextOverflow(text)
+    elif "rate_limit" in code:
+        found = RateLimited(text)
+    elif "invalid_request" in code:
+        found = BadRequest(text)
+    else:
+        found = ModelUnavailable(text)
+    found.partial = partial
+    return found
 
 
 def _is_overflow(text: str) -> bool:

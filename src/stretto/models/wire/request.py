@@ -7,9 +7,11 @@ from typing import Any
 from stretto.errors import ConfigError
 from stretto.messages import Message, ToolSpec
 from stretto.models.protocol import OutputSchema
+from stretto.models.providers import Usual
 from stretto.models.wire.convert import to_wire
 from stretto.settings import ModelSettings
 
+_USUAL = Usual()
 _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9_-]")
 
 
@@ -20,8 +22,8 @@ def request_body(
     tools: Sequence[ToolSpec] = (),
     schema: OutputSchema | None = None,
     settings: ModelSettings,
-    reasoning: bool = False,
-    max_tokens_field: str = "max_tokens",
+    usual: Usual = _USUAL,
+    prefill: bool = False,
 ) -> dict[str, Any]:
     """The body of a streamed call.
 
@@ -33,8 +35,8 @@ def request_body(
         tools: what it may call.
         schema: what the answer has to fit.
         settings: how it is asked.
-        reasoning: send earlier reasoning back.
-        max_tokens_field: the endpoint's name for the limit of output tokens.
+        usual: what its provider calls things, and whether it wants earlier reasoning back.
+        prefill: the model goes on with an assistant message that stands last.
 
     Raises:
         ConfigError: `tool_choice` names a tool that is not among `tools`.
@@ -42,14 +44,16 @@ def request_body(
     """
     body: dict[str, Any] = {
         "model": model,
-        "messages": to_wire(messages, reasoning=reasoning),
+        "messages": to_wire(messages, reasoning=usual.reasoning),
         "stream": True,
         "stream_options": {"include_usage": True},
     }
     if tools:
         body["tools"] = [_tool(tool) for tool in tools]
         if settings.tool_choice is not None:
-            body["tool_choice"] = _choice(settings.tool_choice, tools)
+            choice = checked_choice(settings.tool_choice, tools)
+            named = choice not in ("auto", "none", "required")
+            body["tool_choice"] = {"type": "function", "function": {"name": choice}} if named else choice
     if schema is not None:
         body["response_format"] = _format(schema)
     for name in ("temperature", "top_p", "seed"):
@@ -57,9 +61,11 @@ def request_body(
         if value is not None:
             body[name] = value
     if settings.max_tokens is not None:
-        body[max_tokens_field] = settings.max_tokens
+        body[usual.max_tokens_field] = settings.max_tokens
     if settings.stop:
         body["stop"] = list(settings.stop)
+    if prefill and usual.prefill and messages and messages[-1].role == "assistant":
+        body.update(usual.prefill)
     return _with_extra(body, settings.extra) if settings.extra else body
 
 
@@ -68,7 +74,8 @@ def _tool(tool: ToolSpec) -> dict[str, Any]:
     return {"type": "function", "function": function}
 
 
-def _choice(choice: str, tools: Sequence[ToolSpec]) -> Any:
+def checked_choice(choice: str, tools: Sequence[ToolSpec]) -> str:
+    """`choice`; raises ConfigError where it names a tool that is not among `tools`."""
     if choice in ("auto", "none", "required"):
         return choice
     names = [tool.name for tool in tools]
@@ -76,14 +83,18 @@ def _choice(choice: str, tools: Sequence[ToolSpec]) -> Any:
         raise ConfigError(
             f"tool_choice is `{choice}`; allowed are auto, none, required and the tools {', '.join(names)}"
         )
-    return {"type": "function", "function": {"name": choice}}
+    return choice
+
+
+def schema_name(schema: OutputSchema) -> str:
+    """The schema's name as endpoints take it: letters, digits, `_` and `-`, 64 at most."""
+    return _NOT_IN_A_NAME.sub("_", schema.name)[:64] or "output"
 
 
 def _format(schema: OutputSchema) -> dict[str, Any]:
-    name = _NOT_IN_A_NAME.sub("_", schema.name)[:64] or "output"
     return {
         "type": "json_schema",
-        "json_schema": {"name": name, "schema": schema.schema, "strict": schema.strict},
+        "json_schema": {"name": schema_name(schema), "schema": schema.schema, "strict": schema.strict},
     }
 
 

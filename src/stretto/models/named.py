@@ -17,7 +17,8 @@ from stretto.models.files import (
     place_of_member,
     unknown_pool,
 )
-from stretto.models.pool import Member, Pool, RetryBudget
+from stretto.models.pool import Member, Pool
+from stretto.models.wire.failures import shown_url
 from stretto.settings import ModelSettings
 
 
@@ -40,7 +41,7 @@ def open_pool(
         name: as it stands under `pools:` in stretto.yaml.
         root: a folder of the project; the working directory if None.
         settings: for every member, over its own.
-        counters: where limits are counted; in this process if None.
+        counters: where limits are counted; in the file that all processes share if None.
 
     Raises:
         ModelNotFound: there is no such pool, or no project.
@@ -74,7 +75,15 @@ def open_pool(
                 requests_per_minute=member.requests_per_minute,
                 tokens_per_minute=member.tokens_per_minute,
                 concurrency=member.concurrency,
+                name=f"{member.model} at {shown_url(member.base_url)}" if member.base_url else "",
             )
         )
-    retry = RetryBudget(share=file.retry.share)
-    return Pool(members, name=f"{POOL}{name}", hedge=file.hedge, retry=retry, counters=counters)
+    return Pool(
+        members,
+        name=f"{POOL}{name}",
+        hedge=file.hedge,
+        retries=file.retries,
+        breaker=file.breaker,
+        outliers=file.outliers,
+        counters=counters,
+    )

@@ -17,7 +17,9 @@ WHOLE = """
 pools:
   chat:
     hedge: true
-    retry: {share: 0.3}
+    retries: {share: 0.3}
+    breaker: {failures: 3}
+    outliers: false
     settings: {temperature: 0.5, max_tokens: 9}
     members:
       - {model: 'compatible:a', base_url: 'http://127.0.0.1:1/v1', weight: 2, requests_per_minute: 60,

@@ -1,0 +1,59 @@
+"""Sees a member's recovery without traffic: asks it for one token whenever its breaker may be tried."""
+
+import asyncio
+from collections.abc import Callable
+
+from stretto.errors import BadRequest, ModelError
+from stretto.messages import Message
+from stretto.models.pool.member import Standing
+from stretto.models.protocol import complete
+from stretto.settings import ModelSettings
+
+_QUESTION = (Message.user("Say yes."),)
+_ASKED = ModelSettings(max_tokens=1, timeout=10.0)
+
+
+class Prober:
+    """The probes under way: a task for each member that is down, in the event loop that saw it fail."""
+
+    def __init__(self, clock: Callable[[], float], recovered: Callable[[], None]) -> None:
+        self._clock, self._recovered = clock, recovered
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    def watch(self, standing: Standing) -> None:
+        """Begins to ask `standing`, until it answers."""
+        task = self._tasks.get(standing.name)
+        if task is None or task.done() or task.get_loop().is_closed():
+            self._tasks[standing.name] = asyncio.create_task(self._ask(standing))
+
+    async def _ask(self, standing: Standing) -> None:
+        circuit = standing.circuit
+        while circuit is not None and circuit.state != "closed":
+            await asyncio.sleep(max(0.01, circuit.until - self._clock()))
+            if not circuit.admits(self._clock()):
+                continue
+            circuit.begun()
+            try:
+                await complete(standing.model, _QUESTION, settings=_ASKED)
+            except ModelError as error:
+                # A refusal of the request itself comes from an endpoint that works; a wrong key does not.
+                if isinstance(error, BadRequest) and error.status not in (401, 403, 404):
+                    circuit.succeeded()
+                else:
+                    circuit.failed(self._clock())
+            except BaseException:
+                circuit.dropped(self._clock())
+                raise
+            else:
+                circuit.succeeded()
+        self._recovered()
+
+    async def close(self) -> None:
+        """Ends the probes of this event loop."""
+        loop = asyncio.get_running_loop()
+        mine = [task for task in self._tasks.values() if task.get_loop() is loop and not task.done()]
+        self._tasks = {}
+        for task in mine:
+            task.cancel()
+        if mine:
+            await asyncio.wait(mine)
