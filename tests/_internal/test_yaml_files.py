@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from stretto._internal.yaml_files import read_yaml
+from stretto._internal.yaml_files import place, read_yaml
 from stretto.agent.project import AgentFile
 from stretto.errors import ConfigError
 
@@ -68,3 +68,26 @@ def test_a_good_file_is_read_and_an_empty_one_is_all_defaults(tmp_path: Path) ->
     empty = tmp_path / "agent.yaml"
     empty.write_text("")
     assert read_yaml(empty, AgentFile).tools == []
+
+
+class Row(msgspec.Struct, forbid_unknown_fields=True):
+    size: int
+    parts: dict[str, int] = {}
+
+
+def test_what_is_wrong_in_a_table_is_told_with_its_key(tmp_path: Path) -> None:
+    file = tmp_path / "t.yaml"
+    file.write_text("a.b: {size: 1}\nc:\n  size: 2\n  parts: {x: 1, y.z: two}\n")
+    with pytest.raises(ConfigError, match=r"t\.yaml:4:22: `c\.parts\.y\.z`: expected `int`, got `str`"):
+        read_yaml(file, dict[str, Row])
+    file.write_text("a: {size: 1}\nb: {siez: 1, size: 1}\n")
+    with pytest.raises(ConfigError, match=r"t\.yaml:2:5: `siez` is not known here; did you mean `size`"):
+        read_yaml(file, dict[str, Row])
+
+
+def test_the_place_of_what_stands_under_keys_is_told_as_far_as_they_lead(tmp_path: Path) -> None:
+    file = tmp_path / "t.yaml"
+    file.write_text("a:\n  b: [x, {c: y}]\n")
+    assert place(file, "a", "b", 1, "c") == f"{file}:2:14"
+    assert place(file, "a", "b", 0, "c") == f"{file}:2:7"
+    assert place(file, "a", "no") == f"{file}:2:3"

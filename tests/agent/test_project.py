@@ -7,6 +7,7 @@ import pytest
 
 from stretto.agent.project import AgentFile, ModelFile, ModelsFile, ProjectFile, chat_model, find_project
 from stretto.agent.schemas import schemas
+from stretto.agent.spec import Models
 from stretto.errors import ConfigError
 
 
@@ -69,3 +70,19 @@ def test_the_published_schemas_are_those_of_the_types() -> None:
     for name, schema in schemas().items():
         published = json.loads((folder / f"{name}.schema.json").read_text(encoding="utf-8"))
         assert published == json.loads(json.dumps(schema)), "type: .venv/bin/python scripts/schemas.py"
+
+
+def test_a_pool_named_by_the_environment_keeps_its_members_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STRETTO_MODEL", "pool:chat")
+    monkeypatch.setenv("STRETTO_BASE_URL", "http://127.0.0.1:1/v1")
+    monkeypatch.setenv("STRETTO_API_KEY", "secret")
+    assert chat_model(None, AgentFile(), ProjectFile()) == ModelFile(model="pool:chat")
+
+
+def test_an_agent_that_talks_and_looks_by_one_pool_opens_it_once(tmp_path: Path) -> None:
+    (tmp_path / "stretto.yaml").write_text("pools: {p: {members: ['local:x']}}\n")
+    project = find_project(tmp_path)
+    models = Models(project, AgentFile(models=ModelsFile(chat="pool:p", vision="pool:p")))
+    assert models.vision is models.chat and models.chat.name == "pool:p"
+    apart = Models(project, AgentFile(models=ModelsFile(chat="pool:p", vision="local:x")))
+    assert apart.vision is not apart.chat

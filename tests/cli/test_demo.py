@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from stretto import Agent
 from stretto.cli import demo
 from stretto.cli.main import main
 from stretto.messages import ToolCall
@@ -141,3 +142,12 @@ def test_the_reference_project_plays_its_demo_on_the_smallest_model(
     assert turns[3]["path"][1] == "act"
     assert turns[3]["tools"] or turns[3]["path"][-1] == "sorry", "so small a model may end no call"
     assert turns[4]["path"] == ["choose", "decline"], "out of scope"
+
+
+def test_the_local_models_of_a_pool_are_brought_too(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("STRETTO_EMBEDDER", raising=False)
+    (shop / "stretto.yaml").write_text(
+        "pools: {a: {members: ['local:smollm2-135m', 'ollama:x', 'pool:b']}, b: {members: ['local:x']}}\n"
+    )
+    agent = Agent.from_folder(shop / "agents" / "till", model="pool:a")
+    assert demo.needed(agent) == ["smollm2-135m", "minilm", "efficientnet-lite0"]

@@ -18,6 +18,7 @@ from stretto.cli.models import bring
 from stretto.cli.output import console, print_json
 from stretto.cli.turns import as_object, attached, open_with_progress, turn
 from stretto.errors import ConfigError
+from stretto.models.files import models_behind
 from stretto.models.local.catalogue import CATALOGUE
 
 if TYPE_CHECKING:
@@ -80,10 +81,9 @@ def needed(agent: "Agent") -> list[str]:
     """The catalogue's models that the agent plays with."""
     if agent.spec is None:
         return []
-    names = agent.spec.models.names()
-    wanted = [
-        name.removeprefix("local:") for name in (names["chat"], names["embed"]) if name.startswith("local:")
-    ]
+    names, pools = agent.spec.models.names(), agent.spec.project.file.pools
+    played = [*models_behind(names["chat"], pools), names["embed"]]
+    wanted = [name.removeprefix("local:") for name in played if name.startswith("local:")]
     if not names["vision"]:
         wanted.append("efficientnet-lite0")
     return [name for name in wanted if name in CATALOGUE]

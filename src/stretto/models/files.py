@@ -109,6 +109,15 @@ def api_key_of(file: ModelFile) -> str | None:
     return api_key
 
 
+def models_behind(name: str, pools: Mapping[str, PoolFile]) -> list[str]:
+    """The names of the models that play when `name` is asked: its own, or those in the pool it names."""
+    pool = pools.get(name.removeprefix(POOL)) if name.startswith(POOL) else None
+    if pool is None:
+        return [name]
+    inner = [models_behind(member_file(member).model, pools) for member in pool.members]
+    return list(dict.fromkeys(model for models in inner for model in models))
+
+
 def check_pools(pools: Mapping[str, PoolFile], source: Path, *names: str) -> None:
     """Raises ConfigError, with the place in `source`, for a member that is no pool, or the pool itself.
 
