@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from stretto.budgets import open_ledger
 from stretto.context import Run, RunContext, current_context, running_context, use_context
 from stretto.errors import LimitReached, Pause
 from stretto.events import Event, NodeStarted, TextDelta
@@ -70,6 +71,7 @@ def test_tokens_are_added_up_and_told() -> None:
 
 def test_more_tokens_than_allowed_end_the_run() -> None:
     context, _ = watched(Limits(tokens=10))
+    context.run.ledger = open_ledger(context.run)
     context.spend(Usage(input_tokens=10))
     with pytest.raises(LimitReached, match="used 11 tokens and may use 10") as reached:
         context.spend(Usage(output_tokens=1))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from stretto.graph import END, START, Graph
     from stretto.knowledge import KnowledgeBase
     from stretto.messages import Audio, File, Image, Message, Text, ToolCall, ToolResult
-    from stretto.models import Model
+    from stretto.models import Model, Pool
     from stretto.results import Citation, Result
     from stretto.tools import Tool, tool
     from stretto.usage import Usage
@@ -37,6 +37,7 @@ __all__ = [
     "KnowledgeBase",
     "Message",
     "Model",
+    "Pool",
     "Result",
     "RunContext",
     "StrettoError",
@@ -65,6 +66,7 @@ _HOME = {
     "KnowledgeBase": "stretto.knowledge",
     "Message": "stretto.messages",
     "Model": "stretto.models",
+    "Pool": "stretto.models.pool",
     "Result": "stretto.results",
     "RunContext": "stretto.context",
     "StrettoError": "stretto.errors",

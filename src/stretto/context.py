@@ -8,13 +8,16 @@ import uuid
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from stretto.errors import LimitReached, Pause
+from stretto.errors import Pause
 from stretto.events import Event, TextDelta, UsageReported
 from stretto.results import Citation, Missing, ToolRun
 from stretto.settings import Limits
 from stretto.usage import Usage
+
+if TYPE_CHECKING:
+    from stretto.budgets import Ledger
 
 Sink = Callable[[Event], None]
 """Takes each event as it happens; must return at once."""
@@ -81,6 +84,8 @@ class Run:
     thread_id: str = ""
     sink: Sink = _ignore
     limits: Limits = field(default_factory=Limits)
+    ledger: "Ledger | None" = None
+    """What it may spend; None: nothing is counted."""
     deps: Any = None
     tenant: str = "default"
     media: MediaKeeper | None = None
@@ -158,16 +163,15 @@ class RunContext:
         raise Pause({key: question})
 
     def spend(self, usage: Usage, *, model: str = "") -> None:
-        """Counts a model call against the run; raises LimitReached when its tokens are used up."""
+        """Counts a model call against the run; raises LimitReached when its tokens are used up.
+
+        Calls of `nodes.affordable` models are reserved beforehand, and refused before they are made.
+        """
         run = self.run
         run.usage = run.usage + usage
         self.emit(UsageReported(usage=usage, model=model))
-        limit = run.limits.tokens
-        if limit is not None and run.usage.total_tokens > limit:
-            raise LimitReached(
-                f"this run used {run.usage.total_tokens} tokens and may use {limit}; raise `limits.tokens`",
-                limit="tokens",
-            )
+        if run.ledger is not None:
+            run.ledger.charge(usage, model=model, node=self.node, total=run.usage)
 
 
 _current: ContextVar[RunContext | None] = ContextVar("stretto_run_context", default=None)

@@ -28,7 +28,7 @@ StrettoError
 │   └── ToolTimeout        the tool did not end in time
 ├── ThreadError            a conversation cannot go on as asked
 ├── CounterError           limits and budgets cannot be counted: the file is broken, or held too long
-├── LimitReached           steps, visits, tokens or time of a run are used up
+├── LimitReached           steps, visits, or a budget of money, tokens, calls or time are used up
 └── NodeTimeout            a node did not end in time
 
 `Pause` is not an error: it ends a node's run so that a person can answer. It is a BaseException, so that
@@ -189,11 +189,16 @@ class CounterError(StrettoError):
 
 
 class LimitReached(StrettoError):
-    """Steps, visits, tokens or time of a run are used up. `limit` names which."""
+    """Steps, visits, or a budget of money, tokens, calls or time are used up.
 
-    def __init__(self, message: str, *, limit: str = "") -> None:
+    `limit` names which: `steps`, `visits`, `tokens` and `seconds` of `limits`, or scope and kind of a budget,
+    such as `tenant.money`. `retry_after` is in seconds, where waiting helps.
+    """
+
+    def __init__(self, message: str, *, limit: str = "", retry_after: float | None = None) -> None:
         super().__init__(message)
         self.limit = limit
+        self.retry_after = retry_after
 
 
 class NodeTimeout(StrettoError):

@@ -120,6 +120,16 @@ class UsageReported(_Event, tag="usage"):
     model: str = ""
 
 
+class BudgetLow(_Event, tag="budget"):
+    """A budget is nearly spent, and the agent takes a step it declared for that."""
+
+    budget: str = ""
+    """Scope and kind, such as `tenant.money`."""
+    share: float = 0.0
+    """What is spent of it, 1.0 being all."""
+    step: Literal["cheaper_model", "less_context", "no_tools", "partial_answer"] = "cheaper_model"
+
+
 class ErrorRaised(_Event, tag="error"):
     """Something failed. `kind` is the class of our error tree."""
 
@@ -142,6 +152,7 @@ Event = (
     | Interrupted
     | Approved
     | UsageReported
+    | BudgetLow
     | ErrorRaised
 )
 """The closed union."""

@@ -40,7 +40,7 @@ class ModelSettings(Plain, frozen=True, forbid_unknown_fields=True):
 
 
 class Limits(Plain, frozen=True, forbid_unknown_fields=True):
-    """How much one run may use; None is without a limit."""
+    """How much one run may use; None is without a limit. Tokens and seconds are short for `budgets.run`."""
 
     steps: Annotated[int, Meta(ge=1)] = 50
     """Supersteps of the graph."""
@@ -48,3 +48,74 @@ class Limits(Plain, frozen=True, forbid_unknown_fields=True):
     """Input plus output tokens of all model calls."""
     seconds: Annotated[float, Meta(gt=0)] | None = None
     """Wall time."""
+
+
+_Above0 = Annotated[float, Meta(gt=0)]
+_From1 = Annotated[int, Meta(ge=1)]
+_Share = Annotated[float, Meta(ge=0, le=1)]
+
+
+class Budget(Plain, frozen=True, forbid_unknown_fields=True):
+    """How much may be spent; None is without a limit."""
+
+    money: _Above0 | None = None
+    """USD, by the prices of the models."""
+    tokens: _From1 | None = None
+    """Input plus output tokens of model calls."""
+    calls: _From1 | None = None
+    """Model calls."""
+    seconds: _Above0 | None = None
+    """Wall time of runs; waiting for a person does not count."""
+
+
+class WindowBudget(Budget, frozen=True, forbid_unknown_fields=True):
+    """How much may be spent within any stretch of time as long as the window."""
+
+    window: _Above0 | None = None
+    """Seconds, for instance 86400; None: for ever."""
+
+
+class Rung(Plain, frozen=True, forbid_unknown_fields=True):
+    """What is done once a share of some budget is spent."""
+
+    at: _Share
+    """The share, for instance 0.8. A call that cannot be afforded any more takes every rung at once."""
+    take: Literal["cheaper_model", "less_context", "no_tools", "partial_answer"]
+    """cheaper_model: `model` answers, or the pool begins at `tier`; less_context: at most `history` turns and
+    `passages`; no_tools: the model is offered none; partial_answer: the answer is as long as what is left
+    pays for, and says so."""
+    model: str | None = None
+    """Who answers instead: `provider:model`, or a name in the agent's models."""
+    tier: int | None = None
+    """The tier at which a pool begins, where the agent's model is one."""
+    history: _From1 = 1
+    """How many turns the model is shown, this one included."""
+    passages: Annotated[int, Meta(ge=0)] = 1
+    """How many hits the model is shown."""
+
+
+class Budgets(Plain, frozen=True, forbid_unknown_fields=True):
+    """What an agent may spend, and what it does when a budget is nearly spent."""
+
+    run: Budget = Budget()
+    """For one run, with all its pauses and resumes."""
+    thread: WindowBudget = WindowBudget()
+    """For all runs of a conversation."""
+    tenant: WindowBudget = WindowBudget()
+    """For all runs of a tenant."""
+    nodes: dict[str, Budget] = {}
+    """For single nodes by name, within a run."""
+    ladder: tuple[Rung, ...] = ()
+    """Taken rung by rung, and all that are reached hold."""
+    answer: _From1 = 1024
+    """Tokens an answer may have where no `max_tokens` is set and tokens or money are limited. So much is
+    reserved, and asked for, so that no call can spend more than there is."""
+
+
+class Price(Plain, frozen=True, forbid_unknown_fields=True):
+    """What a model costs, in USD a million tokens."""
+
+    input: Annotated[float, Meta(ge=0)]
+    output: Annotated[float, Meta(ge=0)]
+    cached: Annotated[float, Meta(ge=0)] | None = None
+    """Of input that came from the endpoint's cache; None: as other input."""

@@ -1,4 +1,4 @@
-"""What a run consumed: tokens and calls. Knows no prices."""
+"""What a run consumed: tokens, calls and what they cost. Knows no prices."""
 
 from stretto._internal.plain import Plain
 
@@ -16,6 +16,8 @@ class Usage(Plain, frozen=True):
     """Those of the output that were reasoning."""
     calls: int = 0
     """Model calls."""
+    cost: float = 0.0
+    """USD, where prices are known; see `prices:` of agent.yaml."""
 
     @property
     def total_tokens(self) -> int:
@@ -30,4 +32,5 @@ class Usage(Plain, frozen=True):
             self.cached_tokens + other.cached_tokens,
             self.reasoning_tokens + other.reasoning_tokens,
             self.calls + other.calls,
+            self.cost + other.cost,
         )

@@ -26,6 +26,7 @@ EXPORTS = [
     "KnowledgeBase",
     "Message",
     "Model",
+    "Pool",
     "Result",
     "RunContext",
     "StrettoError",

@@ -224,11 +224,3 @@ async def test_what_is_left_of_the_limits_comes_with_the_reply(ask):
 async def test_where_nothing_is_said_of_limits_there_is_no_headroom(ask):
     async with FaultyServer(ANSWER) as server:
         assert (await ask(server)).headroom is None
-
-
-async def test_the_example_of_the_docs_runs():
-    code = re.search(r"```python\n(.+?)```", DOCS.read_text(), re.S).group(1)
-    source = "async def example():\n" + "".join(f"    {line}\n" for line in code.splitlines())
-    names = {}
-    exec(compile(source, str(DOCS), "exec"), names)
-    await names["example"]()

@@ -1,6 +1,6 @@
 import pytest
 
-from stretto.models.known import capabilities_of
+from stretto.models.known import capabilities_at, capabilities_of
 from stretto.models.protocol import Capabilities
 
 
@@ -33,3 +33,10 @@ def test_models_are_known_by_name(name, vision, context):
 
 def test_a_name_nobody_knows_gets_careful_defaults():
     assert capabilities_of("my-own-model") == Capabilities()
+
+
+def test_a_server_that_goes_on_behind_a_text_does_so_for_every_model():
+    assert capabilities_at("vllm", "my-own-model") == Capabilities(prefill=True)
+    assert capabilities_at("llamacpp", "qwen2.5-vl-7b").prefill
+    assert capabilities_at("openai", "gpt-4o") == capabilities_of("gpt-4o")
+    assert not capabilities_at("openai", "gpt-4o").prefill

@@ -18,6 +18,7 @@ from stretto.agent.opened import Opened, Threads
 from stretto.agent.presets import answering
 from stretto.agent.question import as_question, check_thread
 from stretto.agent.spec import AgentSpec
+from stretto.agent.spending import Spending
 from stretto.context import Run, RunContext
 from stretto.errors import ConfigError, StrettoError
 from stretto.events import ErrorRaised, Event, Interrupted, RunFinished, RunStarted
@@ -31,7 +32,7 @@ from stretto.models.protocol import ChatModel
 from stretto.observe import logged
 from stretto.prompts import Prompt
 from stretto.results import Result
-from stretto.settings import Limits
+from stretto.settings import Budgets, Limits
 from stretto.tools import Tool, tool
 
 Question = str | Part | Message | Iterable[str | Part]
@@ -50,6 +51,7 @@ class Agent:
         instructions: What the model is told before everything else.
         name: For events and logs.
         limits: What one run may use.
+        budgets: What may be spent for a run, thread, tenant and node; as `Spending` with prices and counters.
         threads: Where conversations are kept: a path (sqlite), `"memory"`, or None for nowhere.
         media: Where pictures and documents are kept; by default `.stretto/media` of the project.
     """
@@ -64,6 +66,7 @@ class Agent:
         instructions: Prompt | str = "",
         name: str = "agent",
         limits: Limits | None = None,
+        budgets: Budgets | Spending | None = None,
         threads: Threads = "memory",
         media: MediaStore | Path | None = None,
     ) -> None:
@@ -93,6 +96,9 @@ class Agent:
                 "an Agent takes either `graph` or `model`, `tools` and `instructions`, not both"
             )
         self.graph = graph
+        self._spending = budgets if isinstance(budgets, Spending) else Spending(budgets)
+        self._spending.check(node.name for node in graph.nodes)
+        self._spending.keep_beside(threads)
         self._opened = Opened(graph, threads=threads, media=media)
         self._prepared = False
 
@@ -113,6 +119,7 @@ class Agent:
             knowledge=spec.knowledge,
             name=spec.name,
             limits=spec.limits,
+            budgets=spec.spending(),
             threads=spec.project.storage / "threads.sqlite" if threads is None else threads,
             media=spec.project.storage / "media",
         )
@@ -225,6 +232,7 @@ class Agent:
             await self.spec.models.close()
         if self._model is not None:
             await self._model.close()
+        await self._spending.close()
         self._prepared = False
 
     def _new_run(self, thread_id: str | None, deps: Any, limits: Limits | None, tenant: str) -> Run:
@@ -233,7 +241,9 @@ class Agent:
         chosen: Any = limits or self.limits
         if not isinstance(chosen, Limits):
             raise ConfigError(f"limits is a `{type(chosen).__name__}`; give Limits(steps=..., seconds=...)")
-        return Run(thread_id=thread_id or uuid.uuid4().hex, deps=deps, limits=chosen, tenant=tenant)
+        run = Run(thread_id=thread_id or uuid.uuid4().hex, deps=deps, limits=chosen, tenant=tenant)
+        run.ledger = self._spending.ledger(run, self.name)
+        return run
 
     async def _turn(
         self, run: Run, question: Question | None, answers: Mapping[str, Any] | None, *, kept: bool

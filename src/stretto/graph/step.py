@@ -75,7 +75,8 @@ class Step(Runnable[Any, Any]):
         began = time.perf_counter()
         try:
             body = self._body if self._simple else self._attempts
-            result = await body(input, ctx, config)
+            ledger, work = base.run.ledger, body(input, ctx, config)
+            result = await (work if ledger is None else ledger.timed(name, work))
             output, detail = await self._go_on(result, input, ctx)
         except BaseException as raised:
             output = await self._recover(raised, input, ctx, began)

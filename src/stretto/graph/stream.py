@@ -3,10 +3,11 @@
 Tokens go by `ctx.emit` and never through langgraph's streams. Knows no agent.
 """
 
-import asyncio
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Any, Literal, NamedTuple
 
+from stretto.budgets import open_ledger
 from stretto.context import Run, RunContext, running_context, use_context
 from stretto.errors import GraphError, LimitReached, ThreadError
 from stretto.graph.ground import Command, Compiled, EmptyInputError, GraphRecursionError, InvalidUpdateError
@@ -47,7 +48,7 @@ async def play(
         resume: Answers to waiting questions, by call id, instead of an input.
 
     Raises:
-        LimitReached: Steps, visits, tokens or seconds are used up.
+        LimitReached: Steps, visits or a budget are used up.
         ThreadError: `resume` fits no waiting question, or the thread is missing.
         GraphError: The graph does not hold to its state.
     """
@@ -56,24 +57,19 @@ async def play(
     asked: list[Any] = []
     before = running_context()
     use_context(RunContext(run))
+    ledger = run.ledger = run.ledger or open_ledger(run)
     try:
-        scope = asyncio.timeout(run.limits.seconds)
-        try:
-            async with scope:
-                given: Any = turn_input
-                if resume is not None:
-                    given = await _resuming(compiled, config, resume, thread_id or run.thread_id)
-                kept: Any = {"durability": durability} if compiled.checkpointer else {}
-                # what `ainvoke` does, with a tenth less to do: one stream, which carries the interrupts too
-                async for part in compiled.astream(given, config, stream_mode="values", version="v2", **kept):
-                    state = part["data"]
-                    asked += part["interrupts"]
-        except TimeoutError:
-            if not scope.expired():
-                raise
-            raise LimitReached(
-                f"this run took longer than {run.limits.seconds:g} s; raise `limits.seconds`", limit="seconds"
-            ) from None
+        async with nullcontext() if ledger is None else ledger.running(resumed=resume is not None):
+            given: Any = turn_input
+            if resume is not None:
+                given = await _resuming(compiled, config, resume, thread_id or run.thread_id)
+            kept: Any = {"durability": durability} if compiled.checkpointer else {}
+            # what `ainvoke` does, with a tenth less to do: one stream, which carries the interrupts too
+            async for part in compiled.astream(given, config, stream_mode="values", version="v2", **kept):
+                state = part["data"]
+                asked += part["interrupts"]
+            if ledger is not None:
+                ledger.paused = bool(asked)
     except GraphRecursionError:
         limit: Any = max_steps or compiled.config["recursion_limit"] - 1
         raise LimitReached(

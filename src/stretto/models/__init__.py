@@ -5,10 +5,25 @@ factory       Model("provider:name") and embedder("provider:name"); the table is
 wire/         any endpoint that speaks Chat Completions; openai_client: the same through a client of yours
 responses/    the same endpoints where they speak OpenAI's Responses API
 embeddings    any endpoint that speaks OpenAI's /embeddings
+pool/         Pool: many models play as one
 local/        models that run on this machine
 """
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from stretto.models.factory import Model, embedder
 from stretto.models.protocol import Capabilities, ChatModel, Embedder
 
-__all__ = ["Capabilities", "ChatModel", "Embedder", "Model", "embedder"]
+if TYPE_CHECKING:
+    from stretto.models.pool import Member, Pool
+
+__all__ = ["Capabilities", "ChatModel", "Embedder", "Member", "Model", "Pool", "embedder"]
+
+_LAZY = {"Member": "stretto.models.pool", "Pool": "stretto.models.pool"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_LAZY[name]), name)

@@ -64,6 +64,11 @@ class ClientChat:
         """What it is known, or was said, to do."""
         return self._capabilities
 
+    @property
+    def settings(self) -> ModelSettings:
+        """What it is asked with where a call says nothing else."""
+        return self._settings
+
     def __repr__(self) -> str:
         return f"ClientChat({self._where})"
 

@@ -5,8 +5,10 @@ retrieve.py  searches a knowledge base            tools.py    runs tool calls
 route.py     chooses the way                      node.py     what every node declares
 shown.py     what a model is shown
 say.py       says a fixed text                 quote.py    replaces an answer without support
+budgeted.py  holds a model's calls to the run's budgets
 """
 
+from stretto.nodes.budgeted import affordable
 from stretto.nodes.llm import llm
 from stretto.nodes.quote import quote
 from stretto.nodes.retrieve import retrieve
@@ -17,6 +19,7 @@ from stretto.nodes.vision import vision
 
 __all__ = [
     "Route",
+    "affordable",
     "ask_model",
     "llm",
     "load_routes",

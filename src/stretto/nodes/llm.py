@@ -21,6 +21,7 @@ from stretto.models.protocol import (
     RetractPiece,
     TextPiece,
 )
+from stretto.nodes.budgeted import affordable, context_for
 from stretto.nodes.node import NodeFunction, State, Update, declares, question_of
 from stretto.nodes.route import Choice
 from stretto.nodes.shown import looks_text, numbered, seen, shown
@@ -76,10 +77,10 @@ def llm(
         effects="external" if tools else "none",
     )
     async def answer(state: State, ctx: RunContext) -> Update:
-        hits: Sequence[Hit] = (state.get("hits") or ())[:passages]
+        hits, turns = await context_for(state.get("hits") or (), ctx, passages=passages, history=history)
         known = {"question": question_of(state), "passages": numbered(hits), "looks": looks_text(state)}
         known.update(values(state) if values else {})
-        conversation = await shown(state, model, prompt, ask, known, history, ctx)
+        conversation = await shown(state, model, prompt, ask, known, turns, ctx)
         text = say_missing(state.get("missing") or (), ctx) if wanted is None else ""
         down = len(ctx.run.missing)
         offered = await offer(state, ctx) if offer else None
@@ -128,6 +129,7 @@ async def _talk(
     """The messages up to the answer, with the rounds of tools before it, and the text that was shown."""
     added: list[Message] = []
     text = ""
+    model = affordable(model, ctx)
     for number in range(tools.rounds + 1):
         asked = [*conversation, *await seen(added, model, ctx)]
         specs, choice = tools.at(number)

@@ -16,6 +16,7 @@ from stretto.errors import ConfigError, StrettoError
 from stretto.knowledge import KnowledgeBase
 from stretto.messages import Message
 from stretto.models.protocol import ChatModel, Embedder, OutputSchema, complete
+from stretto.nodes.budgeted import affordable
 from stretto.nodes.node import NodeFunction, State, Update, declares, earlier_questions, question_of
 
 if TYPE_CHECKING:
@@ -151,7 +152,7 @@ def ask_model(model: ChatModel, routes: Mapping[str, Route], *, none: str | None
 
     async def by_model(state: State, ctx: RunContext) -> str | None:
         asked = [Message.system(instructions), Message.user(question_of(state))]
-        reply = await complete(model, asked, schema=schema)
+        reply = await complete(affordable(model, ctx), asked, schema=schema)
         ctx.spend(reply.usage, model=reply.model or model.name)
         name = _named(reply.message.text)
         return name if name in routes else none

@@ -11,6 +11,7 @@ from typing import Any
 from stretto._internal.redact import redact
 from stretto.context import Sink
 from stretto.events import (
+    BudgetLow,
     ErrorRaised,
     Event,
     Interrupted,
@@ -58,7 +59,6 @@ def _tell(event: Event) -> None:
 
 def _say(event: Event) -> tuple[int, str, dict[str, Any]] | None:
     """The level, the name and the fields to log; None for what is not logged."""
-    deep = _log.isEnabledFor(logging.DEBUG)
     match event:
         case RunStarted():
             return logging.INFO, "run.started", {"agent": event.agent, "thread": event.thread_id}
@@ -67,25 +67,17 @@ def _say(event: Event) -> tuple[int, str, dict[str, Any]] | None:
         case NodeStarted():
             return logging.DEBUG, "node.started", {}
         case NodeFinished():
-            level = logging.INFO if event.status == "ok" else logging.WARNING
-            reason = {"reason": event.missing.reason} if event.missing else {}
-            return (
-                level,
-                "node.finished",
-                {"status": event.status, "seconds": round(event.seconds, 3), **reason},
-            )
-        case ToolStarted():
-            arguments = {"arguments": event.arguments} if deep else {}
-            return logging.INFO, "tool.started", {"tool": event.name, "call": event.call_id, **arguments}
-        case ToolFinished():
-            output = {"output": event.output} if deep else {}
-            fields = {"tool": event.name, "call": event.call_id, "failed": event.is_error}
-            return logging.INFO, "tool.finished", {**fields, "seconds": round(event.seconds, 3), **output}
+            return _finished(event)
+        case ToolStarted() | ToolFinished():
+            return _tool(event)
         case Retrieved():
             return logging.INFO, "retrieval", {"hits": len(event.hits)}
         case UsageReported():
             tokens = {"input": event.usage.input_tokens, "output": event.usage.output_tokens}
             return logging.INFO, "usage", {"model": event.model, **tokens}
+        case BudgetLow():
+            fields = {"budget": event.budget, "share": event.share, "step": event.step}
+            return logging.WARNING, "budget", fields
         case Interrupted():
             return logging.INFO, "interrupt", {"questions": len(event.questions)}
         case Retracted():
@@ -94,3 +86,20 @@ def _say(event: Event) -> tuple[int, str, dict[str, Any]] | None:
             return logging.INFO, "error", {"kind": event.kind, "message": event.message}
         case _:
             return None
+
+
+def _finished(event: NodeFinished) -> tuple[int, str, dict[str, Any]]:
+    level = logging.INFO if event.status == "ok" else logging.WARNING
+    reason = {"reason": event.missing.reason} if event.missing else {}
+    return level, "node.finished", {"status": event.status, "seconds": round(event.seconds, 3), **reason}
+
+
+def _tool(event: ToolStarted | ToolFinished) -> tuple[int, str, dict[str, Any]]:
+    """A tool call; its arguments and output only at DEBUG."""
+    deep = _log.isEnabledFor(logging.DEBUG)
+    fields = {"tool": event.name, "call": event.call_id}
+    if isinstance(event, ToolStarted):
+        return logging.INFO, "tool.started", {**fields, **({"arguments": event.arguments} if deep else {})}
+    output = {"output": event.output} if deep else {}
+    fields = {**fields, "failed": event.is_error, "seconds": round(event.seconds, 3)}
+    return logging.INFO, "tool.finished", {**fields, **output}

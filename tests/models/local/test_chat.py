@@ -238,6 +238,14 @@ class TestWithAModel:
             await complete(model, [long], settings=ModelSettings(timeout=0.5))
         assert await free(model) < FREE_WITHIN
 
+    async def test_the_first_token_has_a_deadline_of_its_own(self, model: LocalChat) -> None:
+        await model.count_tokens("loaded")
+        long = Message.user("".join(f"Thing {i} weighs {i % 17} kilos. " for i in range(150)))
+        with pytest.raises(ModelTimeout, match=r"no content within 0\.1 s; raise `first_token`") as caught:
+            await complete(model, [long], settings=ModelSettings(first_token=0.1))
+        assert caught.value.deadline == "first_token"
+        assert await free(model) < FREE_WITHIN
+
     async def test_too_long_a_conversation_says_how_long(self, model: LocalChat) -> None:
         with pytest.raises(ContextOverflow, match="takes 4096"):
             await complete(model, [Message.user("word " * 5000)])

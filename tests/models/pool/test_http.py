@@ -12,11 +12,11 @@ import pytest
 from stretto.errors import ModelError, ModelUnavailable
 from stretto.messages import Message
 from stretto.models import Capabilities, Model
-from stretto.models.pool import Breaker, Hedge, Member, Pool, Retries
+from stretto.models.pool import Hedge, Member, Pool, Retries
 from stretto.models.protocol import Reply, RetractPiece, TextPiece
 from stretto.settings import ModelSettings
 from stretto.testing import Fault, FaultyServer
-from stretto.testing.faults import log_normal
+from stretto.testing.faults import ROWS, log_normal
 from stretto.testing.model_contract import ModelContract, contract_answer
 
 ASK = [Message.user("Tell me of the sea.")]
@@ -70,10 +70,10 @@ def places(seed, count, most):
     return [source.randrange(most) for _ in range(count)]
 
 
-async def heard(pool):
+async def heard(pool, settings=None):
     """What a person sees in the end, the retracted lengths as they must be and as they were, the reply."""
     shown, takes = "", []
-    async for piece in pool.stream(ASK):
+    async for piece in pool.stream(ASK, settings=settings):
         if isinstance(piece, TextPiece):
             shown += piece.text
         elif isinstance(piece, RetractPiece):
@@ -126,7 +126,7 @@ async def test_one_pool_brings_every_answer_to_its_end_while_an_endpoint_dies_ag
 
 
 async def test_a_failing_endpoint_gets_few_requests_for_500_calls(endpoints):
-    for breaker, most in ((None, 600), (Breaker(), 25)):
+    for breaker, most in ((False, 600), (True, 25)):
         server = FaultyServer(faults="down")
         (model,) = await endpoints(server)
         pool = Pool([model], breaker=breaker, retries=Retries(delay=0.0))
@@ -139,6 +139,25 @@ async def test_a_failing_endpoint_gets_few_requests_for_500_calls(endpoints):
             await asyncio.gather(*(ask() for _ in range(50)))
         assert len(server.requests) <= most
         await pool.close()
+
+
+@pytest.mark.parametrize("row", sorted(ROWS))
+async def test_whatever_goes_wrong_at_one_endpoint_the_answer_comes_whole(endpoints, row):
+    faulty = FaultyServer(faults=row, otherwise=lambda request: SEA, pace=0.002, chunks=20)
+    sound = FaultyServer(otherwise=lambda request: SEA, chunks=20)
+    a, b = await endpoints(faulty, sound, capabilities=Capabilities())
+    pool = Pool([Member(a), Member(b, tier=1)])
+    settings = ModelSettings(timeout=4.0, first_token=0.6, idle=0.3)
+    shown, takes, reply = await heard(pool, settings)
+    assert all(length == there for length, there in takes)
+    own = ROWS[row].answer
+    if sound.requests or own is None:
+        assert shown == reply.message.text == SEA
+    elif isinstance(own, str):
+        assert shown == reply.message.text == own
+    else:
+        assert [call.arguments for call in reply.message.tool_calls] == [own.arguments]
+    await pool.close()
 
 
 @pytest.mark.parametrize("row", ["stall_at_headers", "keepalive_only", "refused", "down", "html"])

@@ -3,7 +3,7 @@ import pytest
 from stretto.errors import ConfigError
 from stretto.messages import Message, Reasoning, ToolSpec
 from stretto.models.protocol import OutputSchema
-from stretto.models.providers import Usual
+from stretto.models.providers import PROVIDERS, Usual
 from stretto.models.wire.request import request_body
 from stretto.settings import ModelSettings
 
@@ -61,3 +61,23 @@ def test_reasoning_goes_back_only_where_it_is_wanted():
     ]
     kept = request_body("m", history, settings=ModelSettings(), usual=Usual(reasoning=True))["messages"][0]
     assert kept["reasoning_content"] == "hm"
+
+
+GOING_ON = {"continue_final_message": True, "add_generation_prompt": False}
+
+
+@pytest.mark.parametrize(
+    ("provider", "last", "prefill", "sent"),
+    [
+        ("vllm", Message.assistant("One, two"), True, GOING_ON),
+        ("vllm", Message.user("Count."), True, {}),
+        ("vllm", Message.assistant("One, two"), False, {}),
+        ("llamacpp", Message.assistant("One, two"), True, {}),
+        ("compatible", Message.assistant("One, two"), True, {}),
+    ],
+)
+def test_going_on_behind_a_text_is_asked_for_as_the_provider_wants_it(provider, last, prefill, sent):
+    usual = PROVIDERS[provider].usual
+    asked = request_body("m", [*ASK, last], settings=ModelSettings(), usual=usual, prefill=prefill)
+    assert {name: asked[name] for name in GOING_ON if name in asked} == sent
+    assert asked["messages"][-1] == {"role": last.role, "content": last.text}

@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import importlib.util
 import secrets
-import time
 from collections.abc import AsyncIterator, Generator, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,11 +23,11 @@ from stretto.errors import (
     MissingExtra,
     ModelError,
     ModelNotFound,
-    ModelTimeout,
     ModelUnavailable,
     OutputInvalid,
 )
 from stretto.messages import Message, Part, Text, ToolCall, ToolSpec
+from stretto.models.deadlines import Deadlines
 from stretto.models.local import cache, catalogue, constrain, templates
 from stretto.models.local.frames import Ask, Count, Counted, Delta, Done, Failed, Load
 from stretto.models.local.process import Call, Died, WorkerProcess, acquire, release, wanted_threads
@@ -65,10 +64,10 @@ class _Choice(msgspec.Struct):
 class _Answer:
     """One answer of the runtime while it comes in."""
 
-    def __init__(self, model: "LocalChat", call: Call, deadline: float) -> None:
+    def __init__(self, model: "LocalChat", call: Call, deadlines: Deadlines) -> None:
         self._model = model
         self._call = call
-        self._deadline = deadline
+        self._deadlines = deadlines
         self.text = ""
         self.chunks = 0
         self.done: Done | None = None
@@ -76,14 +75,16 @@ class _Answer:
     async def more(self) -> TextPiece:
         """What has come since last asked; `done` is set when it was the last."""
         piece = TextPiece("", 0)
-        for report in await self._model.hear(self._call, self._deadline, self.text):
+        for report in await self._model.hear(self._call, self._deadlines, self.text):
             if isinstance(report, Delta):
                 piece.text += report.text
                 piece.chunks += 1
             elif isinstance(report, Done):
                 self.done = report
-        self.text += piece.text
-        self.chunks += piece.chunks
+        if piece.text:
+            self.text += piece.text
+            self.chunks += piece.chunks
+            self._deadlines.heard()
         return piece
 
     async def rest(self) -> Done:
@@ -132,6 +133,11 @@ class LocalChat:
         return self._capabilities
 
     @property
+    def settings(self) -> ModelSettings:
+        """What it is asked with where a call says nothing else."""
+        return self._settings
+
+    @property
     def pid(self) -> int | None:
         """The child's process id, None while the model is not loaded."""
         return self._worker.pid if self._worker else None
@@ -151,7 +157,7 @@ class LocalChat:
     ) -> AsyncIterator[Piece]:
         """See `ChatModel.stream`. Calls of one process queue; closing the stream frees the model."""
         asked = self._settings.merged(settings)
-        deadline = time.monotonic() + asked.timeout
+        deadlines = Deadlines(asked, f"`{self.name}`")
         said = templates.turns(messages)
         usage = Usage(calls=1)
         if tools:
@@ -160,7 +166,7 @@ class LocalChat:
         if offered:
             choice = constrain.grammar(templates.choice_schema(offered, may_answer=may_answer), "tools")
             question = templates.asking_for_choice(said, may_answer=may_answer)
-            with self._asking(question, asked, deadline, choice) as answer:
+            with self._asking(question, asked, deadlines, choice) as answer:
                 done = await answer.rest()
             usage += _usage(done)
             call = _chosen(answer.text, done, messages) if done.finish == "stop" else None
@@ -171,11 +177,12 @@ class LocalChat:
                 yield self._reply([call] if call else [], usage, finish, answer.chunks)
                 return
         shape = constrain.grammar(schema.schema, schema.name) if schema else ""
-        with self._asking(said, asked, deadline, shape) as answer:
+        with self._asking(said, asked, deadlines, shape) as answer:
             while answer.done is None:
                 piece = await answer.more()
                 if piece.text:
                     yield piece
+                    deadlines.heard()  # once more: the time until here was the caller's
         usage += _usage(answer.done)
         if schema is not None and answer.done.finish == "stop":
             _check_json(answer.text, schema.name)
@@ -188,7 +195,7 @@ class LocalChat:
         worker = self._open()
         worker.submit(call)
         try:
-            for report in await self.hear(call, time.monotonic() + self._settings.timeout, ""):
+            for report in await self.hear(call, Deadlines(self._settings, f"`{self.name}`"), ""):
                 if isinstance(report, Counted):
                     return report.tokens
         finally:
@@ -214,15 +221,13 @@ class LocalChat:
         threads = wanted_threads() if self._threads is None else self._threads
         return Load(str(_checked(self._file)), self._context, threads, BATCH, CACHE_MB)
 
-    async def hear(self, call: Call, deadline: float, partial: str) -> list[Any]:
+    async def hear(self, call: Call, deadlines: Deadlines, partial: str) -> list[Any]:
         """What came for the call; failures as errors of ours."""
         try:
-            async with asyncio.timeout(deadline - time.monotonic()):
+            async with asyncio.timeout_at(deadlines.at):
                 reports = await call.reports()
         except TimeoutError:
-            raise ModelTimeout(
-                f"`{self.name}` did not finish in time; raise `timeout`", partial=partial
-            ) from None
+            raise deadlines.error(partial) from None
         except Died as death:
             if not death.loaded:
                 raise ModelError(
@@ -238,13 +243,14 @@ class LocalChat:
 
     @contextlib.contextmanager
     def _asking(
-        self, said: list[templates.Turn], asked: ModelSettings, deadline: float, grammar: str
+        self, said: list[templates.Turn], asked: ModelSettings, deadlines: Deadlines, grammar: str
     ) -> Generator[_Answer]:
         worker = self._open()
         call = Call(Ask(0, _body(said, asked, grammar)))
         worker.submit(call)
+        deadlines.begin()
         try:
-            yield _Answer(self, call, deadline)
+            yield _Answer(self, call, deadlines)
         finally:
             worker.cancel(call)  # does nothing when the answer is whole
 

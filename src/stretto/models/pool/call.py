@@ -52,6 +52,8 @@ class Call:
         self.least_context = 0
         self.read = 0.0
         """Tokens of the prompt, estimated; 0 where nobody counts."""
+        self.taken: dict[str, float] = {}
+        """Tokens counted ahead against each member's rate, by its name."""
         self._shown: list[str] = []
         self._chunks = 0
         self._tool_calls = False

@@ -109,8 +109,10 @@ class Seats:
     async def _counted(self, standing: Standing, call: Call) -> float:
         if standing.rates is None:
             return 0.0
+        taken = standing.rates.expected(call.read, call.settings.max_tokens)
+        call.taken[standing.name] = taken
         try:
-            return await standing.rates.take(standing.rates.expected(call.read, call.settings.max_tokens))
+            return await standing.rates.take(taken)
         except BaseException:
             self.free(standing)
             raise
