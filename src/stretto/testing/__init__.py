@@ -2,7 +2,7 @@
 
 scripted        ScriptedModel: answers from a script, strict, in process
 http_server     HttpServer: the sockets under it
-chat_server     ChatServer: a real HTTP server that speaks Chat Completions from a script
+chat_server     ChatServer: a real HTTP server that speaks Chat Completions, and Responses, from a script
 faults          Fault: an answer that goes wrong; ROWS: each ending of docs/endings.md by name
 faulty_server   FaultyServer: a ChatServer that goes wrong when and how it is told
 embedder        HashingEmbedder: vectors from words, no model

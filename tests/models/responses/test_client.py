@@ -7,6 +7,7 @@ import openai
 import pytest
 from openai.types.responses.response_create_params import ResponseCreateParamsStreaming
 
+from stretto import Agent, tool
 from stretto.errors import (
     BadRequest,
     BadResponse,
@@ -18,7 +19,8 @@ from stretto.errors import (
 )
 from stretto.messages import Image, Message, Reasoning, Refusal, ToolCall, ToolResult
 from stretto.models.factory import Model
-from stretto.models.protocol import OutputSchema, Reply, TextPiece, ToolSpec, complete
+from stretto.models.pool import Member, Pool
+from stretto.models.protocol import OutputSchema, Reply, RetractPiece, TextPiece, ToolSpec, complete
 from stretto.settings import ModelSettings
 from stretto.testing.chat_server import ChatServer, Fault
 from stretto.testing.model_contract import ModelContract, contract_answer
@@ -373,3 +375,46 @@ async def test_what_the_openai_client_sends_our_server_reads():
             Message.user("Who?", Image(PNG, "image/png", detail="low")),
         )
         assert request.settings.max_tokens == 50
+
+
+# ---- in company
+
+
+async def test_an_agent_gives_a_reasoning_model_its_reasoning_back():
+    @tool
+    def look(city: str) -> str:
+        """Looks at the weather.
+
+        Args:
+            city: where.
+        """
+        return f"Sun in {city}."
+
+    thought = Message.assistant(Reasoning("Look first.", SECRET), ToolCall("c1", "look", '{"city": "Oslo"}'))
+    async with ChatServer(thought, "Sunny.", "Still sunny.") as server:
+        async with Agent(model=model_at(server), tools=[look]) as agent:
+            assert (await agent.run("The weather?", thread_id="t1")).output == "Sunny."
+            assert (await agent.run("And now?", thread_id="t1")).output == "Still sunny."
+        for served in server.served[1:]:
+            kinds = [item.get("type", item.get("role")) for item in served.body["input"]]
+            assert kinds[:4] == ["user", "reasoning", "function_call", "function_call_output"]
+            assert served.body["input"][1]["encrypted_content"] == SECRET["encrypted_content"]
+        assert kinds[4:] == ["assistant", "user"]
+
+
+async def test_a_pool_goes_on_from_the_responses_api_to_chat_completions():
+    history = [*ASK, Message.assistant(Reasoning("Hm.", SECRET), ToolCall("c1", "look"))]
+    history.append(Message.tool(ToolResult("c1", "sun")))
+    async with ChatServer(Fault("abort", after=3)) as dies, ChatServer("Sunny.") as lives:
+        second = Model("compatible:scripted", base_url=lives.url)
+        pool = Pool([model_at(dies), Member(second, tier=1)])
+        pieces = [piece async for piece in pool.stream(history)]
+        await pool.close()
+        shown = ""
+        for piece in pieces:
+            if isinstance(piece, RetractPiece):
+                shown = shown[: len(shown) - piece.length]
+            elif isinstance(piece, TextPiece):
+                shown += piece.text
+        assert shown == pieces[-1].message.text == "Sunny."
+        assert len(dies.requests) == len(lives.requests) == 1

@@ -200,15 +200,23 @@ def from_items(items: Iterable[Mapping[str, Any]]) -> list[Message]:
     return messages
 
 
+def take_text(left: Item, name: str) -> str:
+    """The field, taken out of `left`; raises KeyError or TypeError where it is no text."""
+    value = left.pop(name)
+    if not isinstance(value, str):
+        raise TypeError(f"`{name}` is no text")
+    return value
+
+
 def _message(left: Item) -> Message:
     """One item as a message of its own. Takes what it understands out of `left`."""
     kind = left.pop("type", "message")
     if kind == "function_call":
-        call = ToolCall(left.pop("call_id"), left.pop("name"), left.pop("arguments"), left)
-        return Message("assistant", (call,))
+        called, name, arguments = (take_text(left, field) for field in ("call_id", "name", "arguments"))
+        return Message("assistant", (ToolCall(called, name, arguments, left),))
     if kind == "function_call_output":
         content = tuple(cast("Iterable[Text]", _parts(left.pop("output"))))
-        return Message("tool", (ToolResult(left.pop("call_id"), content, extra=left),))
+        return Message("tool", (ToolResult(take_text(left, "call_id"), content, extra=left),))
     if kind == "reasoning":
         return Message("assistant", (_reasoning(left),))
     if kind != "message":
@@ -263,9 +271,9 @@ def _part_from(left: Item) -> Part:
     if kind in ("input_text", "output_text"):
         if not left.get("annotations", True):
             del left["annotations"]
-        return Text(left.pop("text"), left)
+        return Text(take_text(left, "text"), left)
     if kind == "refusal":
-        return Refusal(left.pop("refusal"), left)
+        return Refusal(take_text(left, "refusal"), left)
     if kind == "input_image":
         source = left.pop("image_url", None) or FILE_ID + left.pop("file_id")
         return Image(source, type_of(source), detail=left.pop("detail", None) or "auto", extra=left)

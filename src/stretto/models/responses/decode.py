@@ -11,7 +11,7 @@ import msgspec
 from stretto.errors import BadRequest, BadResponse, ModelError, ModelUnavailable
 from stretto.messages import Message, Reasoning
 from stretto.models.protocol import FinishReason, Piece, ReasoningPiece, Reply, TextPiece, ToolCallPiece
-from stretto.models.responses.convert import ORIGIN, Item, from_items
+from stretto.models.responses.convert import ORIGIN, Item, from_items, take_text
 from stretto.models.wire.decode import Answer, is_object, new_call_id
 from stretto.models.wire.failures import Secrets, error_of_event
 from stretto.usage import Usage
@@ -236,7 +236,8 @@ class ResponsesAnswer(Answer):
                 item["call_id"] = item.get("call_id") or growing.item.get("call_id") or new_call_id()
                 if growing.call < 0:
                     growing.call, self._tools = self._tools, self._tools + 1
-                    pieces.append(ToolCallPiece(growing.call, item["call_id"], item["name"]))
+                    called, name = take_text(dict(item), "call_id"), take_text(dict(item), "name")
+                    pieces.append(ToolCallPiece(growing.call, called, name))
                 missing = growing.missing("arguments", item.get("arguments") or "")
                 if missing:
                     _call_piece(growing.call, missing, pieces)
