@@ -1,4 +1,4 @@
-"""CPU of importing the vocabulary, and of a cold process up to the first text of a scripted model.
+"""CPU of importing the vocabulary, of `--help`, and of a cold process up to a scripted model's first text.
 
 Each figure is the median of several fresh processes, in CPU of the child.
 """
@@ -14,9 +14,18 @@ from pathlib import Path
 
 from benchmarks_bars import bar, show
 
+from stretto.cli.main import VERBS
+
 VOCABULARY = """
 from stretto import Message, Document, tool, Model, KnowledgeBase
 import sys
+print(",".join(name for name in ("langgraph", "openai", "chromadb") if name in sys.modules))
+"""
+
+HELP = """
+import sys
+from stretto.cli.main import main
+main([*sys.argv[1:], "--help"])
 print(",".join(name for name in ("langgraph", "openai", "chromadb") if name in sys.modules))
 """
 
@@ -63,11 +72,11 @@ KNOWING = (
 )
 
 
-def cpu_of(code: str, folder: str) -> tuple[float, str]:
+def cpu_of(code: str, folder: str, *arguments: str) -> tuple[float, str]:
     """CPU seconds of a fresh process that runs `code` in `folder`, and what it printed."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(
-        [sys.executable, "-c", code],
+        [sys.executable, "-c", code, *arguments],
         cwd=folder,
         env={**os.environ, "PYTHONDONTWRITEBYTECODE": ""},
         capture_output=True,
@@ -80,11 +89,28 @@ def cpu_of(code: str, folder: str) -> tuple[float, str]:
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, done.stdout.strip()
 
 
-def median_of(code: str, folder: str, times: int) -> tuple[float, str]:
+def median_of(code: str, folder: str, times: int, *arguments: str) -> tuple[float, str]:
     """The median CPU of `times` fresh processes after one that fills the caches, and the last output."""
-    cpu_of(code, folder)
-    runs = [cpu_of(code, folder) for _ in range(times)]
+    cpu_of(code, folder, *arguments)
+    runs = [cpu_of(code, folder, *arguments) for _ in range(times)]
     return statistics.median(seconds for seconds, _ in runs), runs[-1][1]
+
+
+def help_of(folder: str, times: int, figures: dict[str, object]) -> list[dict[str, object]]:
+    """The bars for `stretto --help` and for the dearest verb's: CPU, and the heavy packages they load."""
+    costs: dict[str, float] = {}
+    loaded: set[str] = set()
+    for verb in ("", *VERBS):
+        seconds, said = median_of(HELP, folder, times, *([verb] if verb else []))
+        costs[verb] = seconds * 1000
+        loaded.update({"langgraph", "openai", "chromadb"} & set(said.splitlines()[-1].split(",")))
+    dearest = max(VERBS, key=lambda verb: costs[verb])
+    figures["help_ms"] = {verb or "stretto": round(cost, 1) for verb, cost in costs.items()}
+    return [
+        bar("stretto --help, CPU ms in all", costs[""], 200, below=True),
+        bar(f"stretto {dearest} --help, the dearest of the verbs, CPU ms", costs[dearest], 200, below=True),
+        bar("of langgraph, openai, chromadb that any --help loads", len(loaded), 0),
+    ]
 
 
 def main() -> None:
@@ -92,7 +118,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", action="store_true", help="print the last line only")
     parser.add_argument("--times", type=int, default=5, help="processes a figure")
-    parser.add_argument("--only", default="", help="vocabulary, agent or knowledge; all where empty")
+    parser.add_argument("--only", default="", help="vocabulary, help, agent or knowledge; all where empty")
     given = parser.parse_args()
     figures: dict[str, object] = {}
     bars = []
@@ -104,6 +130,8 @@ def main() -> None:
             figures["vocabulary_loads"] = [name for name in loaded.split(",") if name]
             bars.append(bar("import of the vocabulary, CPU ms", seconds * 1000, 200, below=True))
             bars.append(bar("of langgraph, openai, chromadb it loads", len(figures["vocabulary_loads"]), 0))
+        if given.only in ("", "help"):
+            bars += help_of(folder, given.times, figures)
         if given.only in ("", "agent"):
             seconds, said = median_of(AGENT, folder, given.times)
             figures["agent_s"] = round(seconds, 3)

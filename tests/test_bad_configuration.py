@@ -125,6 +125,53 @@ MODELS: dict[str, Row] = {
         "did you mean `local:minilm`?",
     ),
 }
+POOLS: dict[str, Row] = {
+    "no members": (
+        {"stretto.yaml": "pools:\n  a: {members: ['local:x']}\n  b: {members: []}\n"},
+        ConfigError,
+        "stretto.yaml:3:16: `pools.b.members`: expected `array` of length >= 1",
+    ),
+    "no weight": (
+        {"stretto.yaml": "pools:\n  b: {members: [a, {model: a, weight: 0}]}\n"},
+        ConfigError,
+        "stretto.yaml:2:39: `pools.b.members[1].weight`: expected `float` > 0.0",
+    ),
+    "a slip in a pool": (
+        {"stretto.yaml": "pools:\n  b: {membrs: []}\n"},
+        ConfigError,
+        "stretto.yaml:2:7: `membrs` is not known here; did you mean `members`?",
+    ),
+    "a slip in a member": (
+        {"stretto.yaml": "pools:\n  b: {members: [{model: a, wieght: 1}]}\n"},
+        ConfigError,
+        "stretto.yaml:2:28: `wieght` is not known here; did you mean `weight`?",
+    ),
+    "no model of a member": (
+        {"stretto.yaml": "pools:\n  b: {members: [{weight: 1}]}\n"},
+        ConfigError,
+        "stretto.yaml:2:17: `model` is required",
+    ),
+    "a share over one": (
+        {"stretto.yaml": "pools: {b: {members: [a], retries: {share: 15}}}\n"},
+        ConfigError,
+        "`pools.b.retries.share`: expected `float` <= 1.0",
+    ),
+    "an unknown pool in the agent": (
+        {"stretto.yaml": "pools: {b: {members: ['local:x']}}\n", AGENT: "models:\n  chat: pool:bb\n"},
+        ModelNotFound,
+        "agent.yaml:2:9: there is no pool `bb`: did you mean `pool:b`? Pools: b in ",
+    ),
+    "an unknown pool in the project": (
+        {"stretto.yaml": "agent: a\nmodels: {vision: {model: 'pool:bb'}}\n", AGENT: PLAIN},
+        ModelNotFound,
+        "stretto.yaml:2:26: there is no pool `bb`: Pools: none",
+    ),
+    "a pool of itself": (
+        {"stretto.yaml": "pools: {b: {members: ['pool:b']}}\n", AGENT: "model: pool:b\n"},
+        ConfigError,
+        "stretto.yaml:1:23: the pool `b` contains itself (b > b)",
+    ),
+}
 CODE: dict[str, Row] = {
     "no such tools": ({AGENT: "tools: [nope]\n"}, ConfigError, "tools: `nope`: there is no file"),
     "no such tool": (
@@ -211,7 +258,7 @@ CODE: dict[str, Row] = {
         "p.md:1: is not UTF-8 text",
     ),
 }
-CONFIGURATIONS: dict[str, Row] = {**YAML, **MODELS, **CODE}
+CONFIGURATIONS: dict[str, Row] = {**YAML, **MODELS, **POOLS, **CODE}
 
 
 @pytest.mark.parametrize("case", CONFIGURATIONS)

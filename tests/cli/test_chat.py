@@ -101,3 +101,18 @@ def test_a_project_without_an_agent_says_where_to_name_one(shop: Path, say: Any)
     code, _, err = say("hi\n")
     assert code == 1
     assert "no agent named, and `agent:` is not set in stretto.yaml" in err
+
+
+def test_what_is_wrong_in_the_agents_file_is_told_before_the_first_question(shop: Path, say: Any) -> None:
+    (shop / "agents" / "till" / "agent.yaml").write_text("toolz: [shop]\n")
+    code, _, err = say("")
+    assert code == 1
+    assert "agent.yaml:1:1: `toolz` is not known here" in err
+
+
+def test_without_a_question_no_agent_is_made(shop: Path, say: Any) -> None:
+    (shop / "tools" / "shop.py").write_text("raise SystemExit(3)\n")
+    code, _, err = say("/new\n/quit\n")
+    assert (code, err) == (0, "")
+    code, _, err = say("Hello\n")
+    assert code == 1 and "shop.py:1: SystemExit" in err

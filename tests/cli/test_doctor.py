@@ -122,3 +122,25 @@ def test_an_endpoint_that_does_not_answer_is_told(
 def test_an_address_of_another_kind_is_not_opened(tmp_path: Path) -> None:
     (tmp_path / "models").write_text("secret")
     assert doctor.endpoint(f"file://{tmp_path}").ok is False
+
+
+def test_the_pools_are_told_with_their_members_keys_and_endpoints(
+    endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("POOL_KEY", raising=False)
+    (tmp_path / "stretto.yaml").write_text(
+        "pools: {chat: {members: ['local:a', "
+        f"{{model: 'compatible:b', base_url: '{endpoint}', api_key_env: POOL_KEY}}]}}}}\n"
+    )
+    code, checks = looked(capsys)
+    assert (code, checks["pool:chat"]["value"]) == (1, "local:a, compatible:b")
+    assert checks["pool:chat"]["hint"] == "stretto models probe pool:chat"
+    assert checks["key POOL_KEY"]["ok"] is False
+    assert checks[f"endpoint {endpoint}"]["ok"] is True
+
+
+def test_a_pool_of_itself_is_told_with_its_place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "stretto.yaml").write_text("pools:\n  a: {members: ['pool:a']}\n")
+    code, checks = looked(capsys)
+    assert code == 1
+    assert "stretto.yaml:2:17: the pool `a` contains itself" in checks["project"]["value"]

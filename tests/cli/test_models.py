@@ -78,3 +78,70 @@ def test_removing_frees_the_disk(empty_cache: Path, capsys: pytest.CaptureFixtur
     assert main(["models", "remove", "minilm", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"removed": ["minilm"]}
     assert not (empty_cache / "models" / "minilm").exists()
+
+
+PROJECT = """
+models: {chat: 'pool:chat', vision: {model: 'vllm:eye', base_url: 'http://me:a-password@127.0.0.1:9/v1?k=v'}}
+pools:
+  chat:
+    members:
+      - {model: 'compatible:a', base_url: 'http://127.0.0.1:9/v1', api_key_env: DESK_KEY, weight: 2, tier: 1,
+         requests_per_minute: 60, tokens_per_minute: 90000, concurrency: 8}
+      - local:smollm2-135m
+"""
+SECRETS = ("a-key-that-nobody-may-see", "a-password")
+
+
+@pytest.fixture
+def project(empty_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(empty_cache)
+    for name in ("STRETTO_MODEL", "STRETTO_BASE_URL", "STRETTO_EMBEDDER", "VLLM_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("DESK_KEY", SECRETS[0])
+    monkeypatch.setenv("OPENAI_API_KEY", SECRETS[0])
+    (empty_cache / "stretto.yaml").write_text(PROJECT)
+    (empty_cache / "agents" / "desk").mkdir(parents=True)
+    (empty_cache / "agents" / "desk" / "agent.yaml").write_text("model: openai:x\n")
+    return empty_cache
+
+
+def test_the_list_has_what_the_project_names_and_which_keys_are_set(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["models", "list", "--json"]) == 0
+    out = capsys.readouterr().out
+    listed = json.loads(out)
+    assert [(one["part"], one["model"], one["key"], one["by"]) for one in listed["configured"]] == [
+        ("chat", "pool:chat", None, "stretto.yaml"),
+        ("vision", "vllm:eye", False, "stretto.yaml"),
+        ("embed", "local:minilm", None, "default"),
+        ("pool:chat", "compatible:a", True, "stretto.yaml"),
+        ("pool:chat", "local:smollm2-135m", None, "stretto.yaml"),
+        ("desk chat", "openai:x", True, "agents/desk/agent.yaml"),
+    ]
+    member = listed["configured"][3]
+    assert (member["tier"], member["weight"], member["requests_per_minute"]) == (1, 2.0, 60)
+    assert (member["tokens_per_minute"], member["concurrency"]) == (90000, 8)
+    keys = {one["name"]: (one["key_env"], one["key"]) for one in listed["providers"]}
+    assert keys["openai"] == ("OPENAI_API_KEY", True) and keys["vllm"] == ("VLLM_API_KEY", False)
+    assert not any(secret in out for secret in SECRETS)
+
+
+def test_the_list_for_people_has_the_pools_and_no_secret(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["models"]) == 0
+    out = capsys.readouterr().out
+    assert "compatible:a" in out and "tier 1, weight 2" in out
+    assert "OPENAI_API_KEY set" in out and "VLLM_API_KEY not set" in out
+    assert not any(secret in out for secret in SECRETS)
+
+
+def test_what_the_environment_names_is_said(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("STRETTO_MODEL", "pool:chat")
+    monkeypatch.setenv("STRETTO_EMBEDDER", "openai:e")
+    assert main(["models"]) == 0
+    out = capsys.readouterr().out
+    assert "chat (STRETTO_MODEL)" in out and "embed (STRETTO_EMBEDDER)" in out

@@ -189,3 +189,23 @@ def test_an_address_without_a_model_says_what_to_set(
 def test_wrong_usage_ends_with_2(given: list[str], shop: Path, capsys: Capture) -> None:
     assert main(["run", *given]) == 2
     assert "usage: stretto" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("by", ["option", "environment", "agent", "project"])
+def test_a_pool_of_the_project_answers(
+    by: str, shop: Path, serve: Callable[..., ChatServer], monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    server = serve("From the pool.")
+    models = "models: {chat: 'pool:chat'}\n" if by == "project" else ""
+    (shop / "stretto.yaml").write_text(
+        f"{models}pools: {{chat: {{members: [{{model: 'compatible:x', base_url: '{server.url}'}}]}}}}\n"
+    )
+    (shop / "agents" / "till" / "agent.yaml").write_text("model: pool:chat\n" if by == "agent" else "")
+    monkeypatch.setenv("STRETTO_BASE_URL", "http://127.0.0.1:9/v1")  # of `compatible`, not of a pool
+    monkeypatch.setenv("STRETTO_MODEL", "pool:chat" if by == "environment" else "compatible:other")
+    if by in ("agent", "project"):
+        monkeypatch.delenv("STRETTO_MODEL")
+        monkeypatch.delenv("STRETTO_BASE_URL")
+    given = ["--model", "pool:chat"] if by == "option" else []
+    assert main(["run", "till", "Hello", "--json", *given]) == 0
+    assert json.loads(capsys.readouterr().out)["output"] == "From the pool."

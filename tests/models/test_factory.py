@@ -156,11 +156,16 @@ def test_an_unknown_embedder_is_answered_with_what_is_known():
         embedder("minilm")
 
 
+def test_a_provider_without_embeddings_says_which_have_them():
+    with pytest.raises(ModelNotFound, match=r"`pool:` has no embeddings; name one such as `local:minilm`"):
+        embedder("pool:chat")
+
+
 def test_every_entry_of_the_table_names_a_function_that_is_there():
     from importlib import import_module
 
     targets = [target for provider in PROVIDERS.values() for target in (provider.chat, provider.embedder)]
-    for target in [*targets, *APIS.values()]:
+    for target in filter(None, [*targets, *APIS.values()]):
         module, _, function = target.partition(":")
         assert callable(getattr(import_module(module), function))
 

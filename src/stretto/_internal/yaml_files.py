@@ -1,7 +1,9 @@
 """Reads a YAML file into a typed struct; an error tells file, line and column. Knows no particular file."""
 
+import copy
 import difflib
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -20,6 +22,22 @@ T = TypeVar("T")
 
 def read_yaml(path: Path, kind: type[T]) -> T:
     """The content of `path` as a `kind`. An empty file is an empty mapping; raises ConfigError."""
+    node, data = _parsed(path)
+    try:
+        return msgspec.convert({} if data is None else data, kind)
+    except msgspec.ValidationError as error:
+        raise _explain(path, node, data, str(error), kind) from None
+
+
+def place(path: Path, *steps: str | int) -> str:
+    """`file:line:column` of what stands under these keys and indices, as far as they lead."""
+    node, _ = _parsed(path)
+    target = _follow(node, steps)
+    return _place(path, target.start_mark if target is not None else None)
+
+
+def _parsed(path: Path) -> tuple[Any, Any]:
+    """The file's nodes, which know their places, and its data."""
     import yaml  # noqa: PLC0415 (20 ms of CPU; an agent made in code reads no file)
 
     try:
@@ -32,17 +50,13 @@ def read_yaml(path: Path, kind: type[T]) -> T:
         loader = cast("Any", yaml.SafeLoader(raw.decode("utf-8-sig")))
         node = loader.get_single_node()
         _refuse_repeated(path, node, set())
-        data: Any = None if node is None else loader.construct_document(node)
+        return node, None if node is None else loader.construct_document(node)
     except UnicodeDecodeError as error:
         raise ConfigError(f"is not UTF-8 (byte {error.start})", where=str(path)) from None
     except yaml.MarkedYAMLError as error:
         raise ConfigError(error.problem or "is not YAML", where=_place(path, error.problem_mark)) from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigError(f"is not YAML: {str(error).splitlines()[0]}", where=str(path)) from None
-    try:
-        return msgspec.convert({} if data is None else data, kind)
-    except msgspec.ValidationError as error:
-        raise _explain(path, node, str(error), kind) from None
 
 
 def _is(node: Any, kind: str) -> bool:
@@ -77,41 +91,67 @@ def _refuse_repeated(path: Path, node: Any, nodes: set[int]) -> None:
         raise ConfigError("holds half a character (a lone surrogate); write the whole one", where=where)
 
 
-def _explain(path: Path, node: Any, message: str, kind: type[Any]) -> ConfigError:
+def _explain(path: Path, node: Any, data: Any, message: str, kind: type[Any]) -> ConfigError:
     found = _PATH.search(message)
     where = found.group(1) if found else "$"
     text = _PATH.sub("", message)
     unknown = _UNKNOWN.search(text)
-    target = _follow(node, where)
+    steps = _steps(data, where, message, kind)
+    target = _follow(node, steps)
     if unknown and _is(target, "mapping"):
         name = unknown.group(1)
-        target = _key_below(target, name) or target
+        target = next((key for key, _ in target.value if key.value == name), target)
         allowed = _fields_at(kind, where)
         close = difflib.get_close_matches(name, allowed, 1)
         hint = f"; did you mean `{close[0]}`?" if close else ""
         text = f"`{name}` is not known here{hint} Allowed: {', '.join(allowed)}"
     elif missing := _MISSING.search(text):
         text = f"`{missing.group(1)}` is required"
-    elif where != "$":
-        text = f"`{where.lstrip('$.')}`: {text[0].lower()}{text[1:]}"
+    elif steps:
+        shown = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps)
+        text = f"`{shown.lstrip('.')}`: {text[0].lower()}{text[1:]}"
     return ConfigError(text, where=_place(path, target.start_mark if target is not None else None))
 
 
-def _key_below(node: Any, name: str) -> Any:
-    """The key `name` of a mapping or of its values: of a table, msgspec does not say which value it was."""
-    pairs: list[tuple[Any, Any]] = node.value if _is(node, "mapping") else []
-    found = next((key for key, _ in pairs if key.value == name), None)
-    return found or next((deeper for _, value in pairs if (deeper := _key_below(value, name))), None)
-
-
-def _follow(node: Any, where: str) -> Any:
+def _steps(data: Any, where: str, message: str, kind: type[Any]) -> list[str | int]:
+    """The keys and indices to what msgspec complains of; it writes `[...]` for any key of a table."""
+    steps: list[str | int] = []
     for name, index in _STEP.findall(where):
+        if index == "...":
+            key = next((key for key in _at(data, steps) if _alone(data, steps, key, kind) == message), None)
+            if key is None:
+                return steps
+            steps.append(key)
+        else:
+            steps.append(name or int(index))
+    return steps
+
+
+def _at(data: Any, steps: Sequence[str | int]) -> Any:
+    for step in steps:
+        data = data[step]
+    return data
+
+
+def _alone(data: Any, steps: Sequence[str | int], key: str, kind: type[Any]) -> str:
+    """What msgspec says when `key` is the only one of its table."""
+    whole = copy.deepcopy(data)
+    table = _at(whole, steps)
+    for other in [name for name in table if name != key]:
+        del table[other]
+    try:
+        msgspec.convert(whole, kind)
+    except msgspec.ValidationError as error:
+        return str(error)
+    return ""
+
+
+def _follow(node: Any, steps: Sequence[str | int]) -> Any:
+    for step in steps:
         if _is(node, "mapping"):
-            if index:  # msgspec writes [...] for any value of a mapping
-                return node
-            node = next((value for key, value in node.value if key.value == name), node)
-        elif _is(node, "sequence") and index.isdigit() and int(index) < len(node.value):
-            node = node.value[int(index)]
+            node = next((value for key, value in node.value if key.value == step), node)
+        elif _is(node, "sequence") and isinstance(step, int) and step < len(node.value):
+            node = node.value[step]
         else:
             return node
     return node

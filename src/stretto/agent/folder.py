@@ -25,7 +25,7 @@ def read_folder(path: Path | str, *, model: str | None = None) -> tuple[AgentSpe
         folder = find_project().agent_folder(str(path))
     project = find_project(folder)
     file = read_yaml(folder / "agent.yaml", AgentFile)
-    models = Models(project, file, model=model)
+    models = Models(project, file, model=model, source=folder / "agent.yaml")
     knowledge, documents = _knowledge(folder, project, file, models)
     spec = AgentSpec(folder.name, folder, project, models, file, _tools(folder, project, file), knowledge)
     return spec, documents

@@ -11,28 +11,14 @@ from typing import Any
 
 import msgspec
 
+from stretto._internal.project_file import PROJECT_FILE, project_file
 from stretto._internal.yaml_files import read_yaml
 from stretto.errors import ConfigError
-from stretto.settings import Budgets, Limits, ModelSettings, Price
+from stretto.models.files import POOL, ModelFile, PoolFile, check_pools
+from stretto.settings import Budgets, Limits, Price
 
-PROJECT_FILE = "stretto.yaml"
 DEFAULT_CHAT = "local:qwen2.5-coder-0.5b"
 DEFAULT_EMBEDDER = "local:minilm"
-
-
-class ModelFile(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """A model with its endpoint. A plain string is short for `model` alone."""
-
-    model: str
-    """`provider:model`."""
-    base_url: str | None = None
-    """The endpoint, for instance http://localhost:8000/v1."""
-    api_key_env: str | None = None
-    """The name of the environment variable that holds the key; never the key itself."""
-    headers: dict[str, str] = {}
-    settings: ModelSettings = ModelSettings()
-    options: dict[str, Any] = {}
-    """What the provider takes besides: `threads` or `n_ctx` of a local model, for instance."""
 
 
 class ModelsFile(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -50,6 +36,8 @@ class ProjectFile(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     agent: str | None = None
     """The agent that `stretto chat` and `stretto run` use when none is named."""
     models: ModelsFile = msgspec.field(default_factory=ModelsFile)
+    pools: dict[str, PoolFile] = {}
+    """Models that play as one: `pool:NAME` is such a model, wherever a chat model is named."""
     prices: dict[str, Price] | None = None
     """What models cost, by `provider:model` or `provider:*`; wins over the package genai-prices."""
     storage: str = ".stretto"
@@ -116,11 +104,12 @@ def _known_agents(root: Path) -> str:
 
 def find_project(start: Path | str | None = None) -> Project:
     """The project around `start` (default: here): the nearest ancestor with `stretto.yaml`, else `start`."""
+    file = project_file(start)
+    if file is not None:
+        said = read_yaml(file, ProjectFile)
+        check_pools(said.pools, file)
+        return Project(file.parent, said)
     here = Path(start or Path.cwd()).resolve()
-    for folder in (here, *here.parents):
-        file = folder / PROJECT_FILE
-        if file.is_file():
-            return Project(folder, read_yaml(file, ProjectFile))
     return Project(here if here.is_dir() else here.parent)
 
 
@@ -141,7 +130,7 @@ def chat_model(call: str | None, agent: AgentFile, project: ProjectFile) -> Mode
         )
     outside = call or from_env
     if outside:
-        if outside.startswith("local:"):  # plays in this process, whatever endpoint is set
+        if outside.startswith(("local:", POOL)):  # has its own place, whatever endpoint is set
             return ModelFile(model=outside)
         key = "STRETTO_API_KEY" if "STRETTO_API_KEY" in os.environ else None
         return ModelFile(model=outside, base_url=os.environ.get("STRETTO_BASE_URL"), api_key_env=key)

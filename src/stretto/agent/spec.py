@@ -7,41 +7,34 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from stretto.agent.project import DEFAULT_EMBEDDER, AgentFile, ModelFile, Project, chat_model, choose_model
+from stretto._internal.project_file import PROJECT_FILE
+from stretto._internal.yaml_files import place
+from stretto.agent.project import DEFAULT_EMBEDDER, AgentFile, Project, chat_model, choose_model
 from stretto.agent.spending import Spending
-from stretto.errors import ConfigError
+from stretto.errors import ConfigError, ModelNotFound
 from stretto.knowledge import KnowledgeBase
-from stretto.models import Model, embedder
+from stretto.models import embedder
+from stretto.models.files import ModelFile, open_model
 from stretto.models.protocol import ChatModel, Embedder
 from stretto.prompts import Prompt, load
 from stretto.settings import Limits
 from stretto.tools import Tool
 
 
-def open_model(file: ModelFile) -> ChatModel:
-    """The model that `file` describes. The key is read from the environment, never from a file."""
-    api_key = None
-    if file.api_key_env is not None:
-        api_key = os.environ.get(file.api_key_env)
-        if api_key is None:
-            raise ConfigError(
-                f"the environment variable `{file.api_key_env}` of model `{file.model}` is not set"
-            )
-    return Model(
-        file.model,
-        base_url=file.base_url,
-        api_key=api_key,
-        headers=file.headers or None,
-        settings=file.settings,
-        **file.options,
-    )
-
-
 class Models:
-    """An agent's models by the part they play, each made when first asked for."""
+    """An agent's models by the part they play, each made when first asked for.
 
-    def __init__(self, project: Project, file: AgentFile, *, model: str | None = None) -> None:
-        self._project, self._file, self._call = project, file, model
+    Args:
+        project: where its pools stand.
+        file: what its agent.yaml says.
+        model: answers instead of the configured chat model.
+        source: its agent.yaml, for errors.
+    """
+
+    def __init__(
+        self, project: Project, file: AgentFile, *, model: str | None = None, source: Path | None = None
+    ) -> None:
+        self._project, self._file, self._call, self._source = project, file, model, source
 
     def names(self) -> dict[str, str]:
         """`provider:model` of chat, vision and embed; vision is empty where no model is configured to see."""
@@ -55,14 +48,15 @@ class Models:
     @cached_property
     def chat(self) -> ChatModel:
         """Answers."""
-        return open_model(chat_model(self._call, self._file, self._project.file))
+        return self._open("chat", chat_model(self._call, self._file, self._project.file))
 
     @cached_property
     def vision(self) -> ChatModel | None:
         """Looks at pictures: the one configured, else the chat model if it can see, else None."""
         chosen = self._vision_file()
         if chosen is not None:
-            return open_model(chosen)
+            same = chosen == chat_model(self._call, self._file, self._project.file)
+            return self.chat if same else self._open("vision", chosen)
         return self.chat if self.chat.capabilities.vision else None
 
     @cached_property
@@ -77,6 +71,31 @@ class Models:
     def _vision_file(self) -> ModelFile | None:
         configured = self._file.models.vision, self._project.file.models.vision
         return choose_model(os.environ.get("STRETTO_VISION"), *configured)
+
+    def _open(self, part: str, file: ModelFile) -> ChatModel:
+        """The model that plays `part`; what is wrong with its name is told with the place that says it."""
+        try:
+            return open_model(file, root=self._project.root)
+        except (ModelNotFound, ConfigError) as error:
+            where = "" if getattr(error, "where", "") else self._place(part, file)
+            if not where:
+                raise
+            if isinstance(error, ConfigError):
+                raise ConfigError(str(error), where=where) from None
+            raise ModelNotFound(f"{where}: {error}") from None
+
+    def _place(self, part: str, file: ModelFile) -> str:
+        """Where a file names this model; empty where the call or the environment does."""
+        models = self._file.models, self._project.file.models
+        project = self._project.root / PROJECT_FILE
+        said: tuple[tuple[Any, Path | None, tuple[str, ...]], ...] = (
+            (self._file.model if part == "chat" else None, self._source, ("model", "model")),
+            (getattr(models[0], part), self._source, ("models", part, "model")),
+            (getattr(models[1], part), project, ("models", part, "model")),
+        )
+        found = ((source, steps) for value, source, steps in said if choose_model(value) == file)
+        source, steps = next(found, (None, ()))
+        return place(source, *steps) if source is not None else ""
 
     async def close(self) -> None:
         """Closes those that were made."""

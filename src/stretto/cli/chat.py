@@ -4,15 +4,23 @@ import argparse
 import asyncio
 import shlex
 import sys
+import threading
 import uuid
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
 
+import stretto.agent
 from stretto._internal.redact import redact
-from stretto.agent import Agent
-from stretto.agent.project import find_project
+from stretto._internal.yaml_files import read_yaml
+from stretto.agent.project import AgentFile, find_project
 from stretto.cli.output import console, print_json
 from stretto.cli.turns import as_object, attached, open_with_progress, turn
 from stretto.errors import StrettoError
 from stretto.messages import Part
+
+if TYPE_CHECKING:
+    from stretto.agent import Agent
 
 EXAMPLES = """\
 examples:
@@ -37,20 +45,45 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Talks until the input ends."""
-    agent = Agent.from_folder(find_project().agent_folder(args.agent), model=args.model)
+    folder = find_project().agent_folder(args.agent)
+    read_yaml(folder / "agent.yaml", AgentFile)  # what is wrong there is told before the first question
+    partner = _Partner(folder, args.model)
     with asyncio.Runner() as runner:
         try:
-            runner.run(open_with_progress(agent))
-            return _talk(runner, agent, args.thread or uuid.uuid4().hex, as_json=args.json)
+            return _talk(runner, partner, args.thread or uuid.uuid4().hex, as_json=args.json)
         finally:
-            runner.run(agent.close())
+            partner.close(runner)
 
 
-def _talk(runner: asyncio.Runner, agent: Agent, thread: str, *, as_json: bool) -> int:
+class _Partner:
+    """The agent, made for the first question: its packages load while a person types that."""
+
+    def __init__(self, folder: Path, model: str | None) -> None:
+        self.name = folder.name
+        self._folder, self._model = folder, model
+        self._agent: Agent | None = None
+        self._loading = threading.Thread(target=import_module, args=("stretto.agent.agent",))
+        self._loading.start()
+
+    def open(self, runner: asyncio.Runner) -> "Agent":
+        """The agent, with its documents read."""
+        if self._agent is None:
+            self._loading.join()
+            self._agent = stretto.agent.Agent.from_folder(self._folder, model=self._model)
+            runner.run(open_with_progress(self._agent))
+        return self._agent
+
+    def close(self, runner: asyncio.Runner) -> None:
+        """Closes what was made."""
+        if self._agent is not None:
+            runner.run(self._agent.close())
+
+
+def _talk(runner: asyncio.Runner, partner: _Partner, thread: str, *, as_json: bool) -> int:
     waiting: list[str] = []
     failed = 0
     if sys.stdin.isatty():
-        print(f"Talking with {agent.name}. /attach FILE, /new, /quit.", file=sys.stderr)
+        print(f"Talking with {partner.name}. /attach FILE, /new, /quit.", file=sys.stderr)
     while (line := _ask()) is not None:
         match line.split(maxsplit=1):
             case []:
@@ -66,13 +99,14 @@ def _talk(runner: asyncio.Runner, agent: Agent, thread: str, *, as_json: bool) -
                     failed += 1
                     print(f"error: {line}: a quote is not closed", file=sys.stderr)
             case _:
+                agent = partner.open(runner)
                 failed += not _one(runner, agent, line, waiting, thread, as_json=as_json)
                 waiting = []
     return 1 if failed and not sys.stdin.isatty() else 0
 
 
 def _one(
-    runner: asyncio.Runner, agent: Agent, line: str, files: list[str], thread: str, *, as_json: bool
+    runner: asyncio.Runner, agent: "Agent", line: str, files: list[str], thread: str, *, as_json: bool
 ) -> bool:
     """One question; False when it failed. Ctrl-C stops the answer, not the conversation."""
     try:

@@ -7,18 +7,21 @@ import sys
 import time
 import uuid
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+import stretto.agent
 from stretto._internal.yaml_files import read_yaml
-from stretto.agent import Agent
 from stretto.agent.project import DEFAULT_CHAT, PROJECT_FILE, Project, find_project
 from stretto.cli.models import bring
 from stretto.cli.output import console, print_json
 from stretto.cli.turns import as_object, attached, open_with_progress, turn
 from stretto.errors import ConfigError
 from stretto.models.local.catalogue import CATALOGUE
+
+if TYPE_CHECKING:
+    from stretto.agent import Agent
 
 EXAMPLES = """\
 examples:
@@ -68,12 +71,12 @@ def run(args: argparse.Namespace) -> int:
             f"the agent `{folder.name}` has no demo.yaml; talk with it: stretto chat {folder.name}"
         )
     lines = read_yaml(script, list[Line])
-    agent = Agent.from_folder(folder, model=args.model or _offered())
+    agent = stretto.agent.Agent.from_folder(folder, model=args.model or _offered())
     bring(needed(agent))
     return asyncio.run(_play(agent, project, lines, as_json=args.json))
 
 
-def needed(agent: Agent) -> list[str]:
+def needed(agent: "Agent") -> list[str]:
     """The catalogue's models that the agent plays with."""
     if agent.spec is None:
         return []
@@ -98,7 +101,7 @@ def _offered() -> str | None:
     return answer.strip() or (DEFAULT_CHAT if "STRETTO_BASE_URL" in keys else None)
 
 
-async def _play(agent: Agent, project: Project, lines: list[Line], *, as_json: bool) -> int:
+async def _play(agent: "Agent", project: Project, lines: list[Line], *, as_json: bool) -> int:
     screen = console()
     began = time.perf_counter()
     thread = f"demo-{uuid.uuid4().hex[:12]}"

@@ -17,9 +17,10 @@ from importlib.metadata import PackageNotFoundError, version
 from stretto._internal.plain import Plain
 from stretto._internal.redact import redact
 from stretto._internal.version import __version__
-from stretto.agent.project import PROJECT_FILE, ModelFile, Project, find_project
+from stretto.agent.project import PROJECT_FILE, Project, find_project
 from stretto.cli.output import console, print_json, size
 from stretto.errors import StrettoError
+from stretto.models.files import POOL, ModelFile, member_file
 from stretto.models.local import cache
 from stretto.models.local.catalogue import DEFAULTS
 
@@ -124,6 +125,9 @@ def project_and_endpoints() -> Iterator[Check]:
     found = file.is_file()
     hint = "" if found else "stretto new FOLDER makes one"
     yield Check("project", str(file) if found else "none here", True if found else None, hint)
+    for name, pool in project.file.pools.items():
+        members = ", ".join(member_file(member).model for member in pool.members)
+        yield Check(f"{POOL}{name}", members, hint=f"stretto models probe {POOL}{name}")
     configured = list(_configured(project))
     names = dict.fromkeys([*KEYS, *(model.api_key_env for model in configured if model.api_key_env)])
     for name in names:
@@ -141,6 +145,8 @@ def _configured(project: Project) -> Iterator[ModelFile]:
     for model in (models.chat, models.vision):
         if isinstance(model, ModelFile):
             yield model
+    for pool in project.file.pools.values():
+        yield from map(member_file, pool.members)
 
 
 def endpoint(address: str) -> Check:

@@ -3,7 +3,7 @@
 import argparse
 import asyncio
 
-from stretto.agent import Agent
+import stretto.agent
 from stretto.agent.project import find_project
 from stretto.cli.output import print_json
 
@@ -22,7 +22,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Draws it."""
     folder = find_project().agent_folder(args.agent)
-    agent = Agent.from_folder(folder, threads="memory")
+    agent = stretto.agent.Agent.from_folder(folder, threads="memory")
     try:
         mermaid, text = agent.graph.mermaid(), agent.graph.text()
     finally:

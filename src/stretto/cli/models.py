@@ -1,19 +1,31 @@
-"""`stretto models`: lists the local models and pulls them, with progress, size and licence."""
+"""`stretto models`: what there is and what the project names; pulls and removes local models.
+
+`stretto models probe` is in `probe.py`.
+"""
 
 import argparse
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
+from stretto.agent.project import find_project
+from stretto.cli import probe
+from stretto.cli.configured import Configured, configured, in_pool, key_set, providers
 from stretto.cli.options import common
 from stretto.cli.output import console, print_json, progress, size
 from stretto.errors import ConfigError
 from stretto.models.local import cache
 from stretto.models.local.catalogue import CATALOGUE, DEFAULTS, LocalModel, entry
 from stretto.models.local.pull import describe, pull
+from stretto.models.wire.failures import shown_url
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 EXAMPLES = """\
 examples:
-  stretto models list                    what there is, what is here
+  stretto models list                    what there is, what is here, what the project names
+  stretto models probe                   ask the project's models what they can do, and how fast
   stretto models pull --default          what `stretto demo` needs
   stretto models pull qwen2.5-coder-1.5b better answers
   stretto run desk "Hello" --model local:qwen2.5-coder-1.5b
@@ -23,10 +35,24 @@ before it is opened. A pull that was broken off goes on where it stopped."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """list, pull, remove: each with its own."""
-    actions = parser.add_subparsers(dest="action", metavar="list|pull|remove")
+    """list, probe, pull, remove: each with its own."""
     shared = [common()]
-    actions.add_parser("list", parents=shared, help="what there is, and what is here (also without a word)")
+    _probing(parser)
+    actions = parser.add_subparsers(dest="action", metavar="list|probe|pull|remove")
+    _probing(
+        actions.add_parser(
+            "list", parents=shared, help="what there is, is here, is configured (also without a word)"
+        )
+    )
+    ask = actions.add_parser(
+        "probe",
+        parents=shared,
+        help="ask models what they can do",
+        description="Asks models for real: first token, tokens a second, context, tools, vision, JSON.",
+        epilog=probe.EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    probe.arguments(ask)
     fetch = actions.add_parser("pull", parents=shared, help="bring models into the cache")
     fetch.add_argument("--default", action="store_true", help="those that an agent uses by default")
     fetch.add_argument("names", nargs="*", metavar="NAME", help="names as `stretto models list` shows them")
@@ -34,15 +60,24 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     drop.add_argument("names", nargs="+", metavar="NAME")
 
 
+def _probing(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--probe", action="store_true", default=argparse.SUPPRESS, help="the same as `stretto models probe`"
+    )
+    probe.timeout_argument(parser)
+
+
 def run(args: argparse.Namespace) -> int:
-    """Lists, pulls or removes."""
+    """Lists, probes, pulls or removes."""
     match args.action:
+        case "probe":
+            return probe.run(args)
         case "pull":
             return _pull([*(DEFAULTS if args.default else ()), *args.names], as_json=args.json)
         case "remove":
             return _remove(args.names, as_json=args.json)
         case _:
-            return _list(as_json=args.json)
+            return probe.run(args) if getattr(args, "probe", False) else _list(as_json=args.json)
 
 
 def _pull(names: Sequence[str], *, as_json: bool) -> int:
@@ -102,9 +137,13 @@ def _with_bar(model: LocalModel) -> None:
 
 
 def _list(*, as_json: bool) -> int:
-    models = describe()
+    models, project = describe(), find_project()
+    named = list(configured(project))
     if as_json:
-        print_json({"models": models, "cache": str(cache.root())})
+        shown = [one.as_object() for one in named]
+        print_json(
+            {"models": models, "cache": str(cache.root()), "configured": shown, "providers": providers()}
+        )
         return 0
     from rich.table import Table  # noqa: PLC0415 (only for people)
 
@@ -115,5 +154,24 @@ def _list(*, as_json: bool) -> int:
         table.add_row(mark, model["pull"], title, size(model["size"]), model["licence"])
     screen = console()
     screen.print(table)
-    screen.print(f"\ncache: {cache.root()}", highlight=False, soft_wrap=True)
+    screen.print(f"\ncache: {cache.root()}\n", highlight=False, soft_wrap=True)
+    screen.print(_configured(named))
+    keys = {one["key_env"]: "set" if one["key"] else "not set" for one in providers() if one["key_env"]}
+    said = ", ".join(f"{name} {state}" for name, state in keys.items())
+    screen.print(f"\nkeys: {said}", highlight=False, soft_wrap=True)
     return 0
+
+
+def _configured(named: Sequence[Configured]) -> "Table":
+    """The models that the project names, as a table for people."""
+    from rich.table import Table  # noqa: PLC0415 (only for people)
+    from rich.text import Text  # noqa: PLC0415 (only for people)
+
+    table = Table("configured", "model", "key", "", box=None, pad_edge=False)
+    words = {True: "set", False: "not set", None: ""}
+    for one in named:
+        part = f"{one.part} ({one.by})" if one.by.startswith("STRETTO_") else one.part
+        where = f"at {shown_url(one.file.base_url)}" if one.file.base_url else ""
+        more = ", ".join(filter(None, (where, in_pool(one.file))))
+        table.add_row(*map(Text, (part, one.file.model, words[key_set(one.file)], more)))
+    return table

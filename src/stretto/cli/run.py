@@ -3,7 +3,7 @@
 import argparse
 import asyncio
 
-from stretto.agent import Agent
+import stretto.agent
 from stretto.cli.output import print_json
 from stretto.cli.turns import as_object, attached, open_with_progress, turn
 from stretto.messages import Part
@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _run(args: argparse.Namespace, question: list[Part | str]) -> int:
-    agent = Agent.from_folder(args.agent, model=args.model)
+    agent = stretto.agent.Agent.from_folder(args.agent, model=args.model)
     try:
         await open_with_progress(agent)
         result = await turn(agent, question, args.thread, show=not args.json)

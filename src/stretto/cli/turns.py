@@ -2,17 +2,18 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from stretto.agent import Agent
 from stretto.cli.output import console, progress
-from stretto.cli.show import Show
 from stretto.errors import MediaNotFound
 from stretto.events import RunFinished
 from stretto.messages import Audio, File, Image, Part
 from stretto.results import Result
+
+if TYPE_CHECKING:
+    from stretto.agent import Agent
 
 SOUNDS = {".wav", ".mp3", ".ogg", ".flac", ".m4a"}
 PICTURES = {".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".tif", ".tiff"}
@@ -43,15 +44,17 @@ def _part(path: str) -> Part:
     return kind(path)
 
 
-async def open_with_progress(agent: Agent) -> None:
+async def open_with_progress(agent: "Agent") -> None:
     """Reads new and changed documents, with progress on stderr."""
     await agent.open(progress=progress())
 
 
-async def turn(agent: Agent, question: list[Part | str], thread_id: str | None, *, show: bool) -> Result:
+async def turn(agent: "Agent", question: list[Part | str], thread_id: str | None, *, show: bool) -> Result:
     """One turn; live on the terminal where `show`."""
     if not show:
         return await agent.run(question, thread_id=thread_id)
+    from stretto.cli.show import Show  # noqa: PLC0415 (rich: 70 ms of CPU that `--help` does not need)
+
     screen = Show(console(), who=agent.name)
     result: Result | None = None
     async for event in agent.stream(question, thread_id=thread_id):

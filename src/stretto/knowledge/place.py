@@ -4,6 +4,7 @@ import os
 import re
 from pathlib import Path
 
+from stretto._internal.project_file import project_file
 from stretto.errors import ConfigError
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -11,8 +12,8 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 def project_root(start: Path | None = None) -> Path:
     """The nearest folder at or above `start` (here if None) with a `stretto.yaml`, else `start`."""
-    here = (start or Path.cwd()).resolve()
-    return next((folder for folder in (here, *here.parents) if (folder / "stretto.yaml").is_file()), here)
+    file = project_file(start)
+    return (start or Path.cwd()).resolve() if file is None else file.parent
 
 
 def place_of(

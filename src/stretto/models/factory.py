@@ -29,8 +29,9 @@ def Model(
 
     Args:
         name: `provider:model`, for instance `openai:gpt-4o-mini`, `local:qwen2.5-coder-0.5b`,
-            `ollama:llama3.2` or `compatible:NAME` with a `base_url`. `openai/responses:NAME`, and so for
-            every endpoint, speaks the Responses API instead of Chat Completions.
+            `ollama:llama3.2`, `compatible:NAME` with a `base_url`, or `pool:NAME` of stretto.yaml.
+            `openai/responses:NAME`, and so for every endpoint, speaks the Responses API instead of Chat
+            Completions.
         base_url: the address before `/chat/completions` or `/responses`.
         api_key: the key; without it, the provider's environment variable.
         capabilities: what the model can do, where its name does not tell.
@@ -94,7 +95,9 @@ def _entry(name: str, kind: Literal["chat", "embedder"]) -> tuple[str, str, Prov
         raise ModelNotFound(
             f"`{name}` is no model name: write `provider:model`, such as {_example(name, kind)}"
         )
-    if entry is None or not getattr(entry, kind):
+    if entry is not None and not getattr(entry, kind):
+        raise ModelNotFound(f"`{provider}:` has no embeddings; name one such as {_example(name, kind)}")
+    if entry is None:
         near = difflib.get_close_matches(provider.lower(), PROVIDERS, 1)
         hint = f"did you mean `{near[0]}:{model}`? " if near else ""
         raise ModelNotFound(f"no provider `{provider}`: {hint}Known are {', '.join(PROVIDERS)}")
@@ -109,10 +112,10 @@ def _entry(name: str, kind: Literal["chat", "embedder"]) -> tuple[str, str, Prov
 
 
 def _example(name: str, kind: str) -> str:
-    if name in PROVIDERS:
-        return f"`{name}:NAME`"
     if kind == "embedder":
         return "`local:minilm`"
+    if name in PROVIDERS:
+        return f"`{name}:NAME`"
     provider = "openai" if name.startswith(("gpt", "o1", "o3", "o4")) else "local"
     return f"`{provider}:{name or 'NAME'}`"
 

@@ -76,8 +76,10 @@ PROVIDERS: dict[str, Provider] = {
         usual=Usual("http://127.0.0.1:8080/v1", key_env="LLAMA_API_KEY", reasoning=True, prefill={})
     ),
     "compatible": Provider(usual=Usual(key_env="STRETTO_API_KEY", base_url_env="STRETTO_BASE_URL")),
+    "pool": Provider("stretto.models.named:open_pool", ""),
 }
-"""Known providers, in the order shown to people. `compatible` is any endpoint of the same wire."""
+"""Known providers, in the order shown to people. `compatible` is any endpoint of the same wire, `pool` the
+pools that stretto.yaml names."""
 
 APIS = {"responses": "stretto.models.responses.client:open_responses"}
 """Other APIs that an endpoint of the wire may speak, by the word after `provider/` in a model's name."""

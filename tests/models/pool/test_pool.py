@@ -140,14 +140,14 @@ async def test_an_answer_that_nobody_can_end_raises_with_what_was_shown(played, 
 async def test_text_that_was_shown_is_rescued_once_even_with_the_budget_spent(played, pool_of):
     bad = played("a", lambda n: ["Half ", ModelUnavailable("died")])
     none = Retries(share=0.0, floor=0)
-    pool = pool_of(Member(bad), Member(played("b", lambda n: ["x"]), tier=1), retries=none, breaker=None)
+    pool = pool_of(Member(bad), Member(played("b", lambda n: ["x"]), tier=1), retries=none, breaker=False)
     answers = [shown(await all_of(pool))[0] for _ in range(6)]
     assert set(answers) == {"x"} and len(bad.asked) == 6
 
 
 async def test_without_budget_nothing_is_sent_again(played, pool_of):
     bad = played("a", lambda n: [ModelUnavailable("down")])
-    pool = pool_of(bad, retries=Retries(share=0.1, floor=2, delay=0.0), breaker=None)
+    pool = pool_of(bad, retries=Retries(share=0.1, floor=2, delay=0.0), breaker=False)
     for _ in range(100):
         with pytest.raises(ModelUnavailable):
             await all_of(pool)

@@ -8,9 +8,22 @@ probe      sees recovery without traffic                hedge      the race for 
 status     how members are told to people
 """
 
-from stretto.models.pool.member import Member
-from stretto.models.pool.pool import Pool
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from stretto.models.pool.rules import Breaker, Hedge, Outliers, Retries
-from stretto.models.pool.status import MemberStatus
+
+if TYPE_CHECKING:
+    from stretto.models.pool.member import Member
+    from stretto.models.pool.pool import Pool
+    from stretto.models.pool.status import MemberStatus
 
 __all__ = ["Breaker", "Hedge", "Member", "MemberStatus", "Outliers", "Pool", "Retries"]
+
+_LAZY = {"Member": "member", "MemberStatus": "status", "Pool": "pool"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"stretto.models.pool.{_LAZY[name]}"), name)

@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from random import Random
-from typing import cast
+from typing import TypeVar, cast
 
 from stretto.context import Counters, running_context
 from stretto.errors import (
@@ -42,6 +42,7 @@ _MISCONFIGURED = (401, 403, 404)
 """Statuses by which a member says that it is set up wrongly; another may be well."""
 _TELLING = {BadRequest, ContextOverflow, ModelTimeout, RateLimited}
 _DEFAULT = ModelSettings()
+R = TypeVar("R")
 
 
 class Pool:
@@ -50,10 +51,10 @@ class Pool:
     Args:
         members: The models, alone or as `Member` with weight, tier and limits.
         name: What it is called.
-        hedge: Ask a second member when the first is slow to speak. True takes the usual rule.
+        hedge: Ask a second member when the first is slow to speak. Here and below: True is the usual rule.
         retries: How many requests may be sent beside the calls, and how often one call may be tried.
-        breaker: When a failing member is left alone; None: never.
-        outliers: When a slow member is left out; None: never.
+        breaker: When a failing member is left alone; False: never.
+        outliers: When a slow member is left out; False: never.
         counters: Where rates are counted. Without it: in the file that all processes of this user share.
         random: Chooses between members; give a seeded one to repeat a run.
         clock: Seconds that only grow.
@@ -66,8 +67,8 @@ class Pool:
         name: str = "pool:pool",
         hedge: Hedge | bool = False,
         retries: Retries | None = None,
-        breaker: Breaker | None = Breaker(),  # noqa: B008 (frozen)
-        outliers: Outliers | None = Outliers(),  # noqa: B008 (frozen)
+        breaker: Breaker | bool = True,
+        outliers: Outliers | bool = True,
         counters: Counters | None = None,
         random: Random | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -75,11 +76,11 @@ class Pool:
         if not members:
             raise ConfigError(f"`{name}` has no members; give it at least one model")
         self._name, self._clock, self._random = name, clock, random or Random()
-        self._hedge = Hedge() if hedge is True else hedge or None
-        self._retries, self._breaker, self._outliers = retries or Retries(), breaker, outliers
+        self._hedge, self._breaker = _rule(hedge, Hedge), _rule(breaker, Breaker)
+        self._outliers, self._retries = _rule(outliers, Outliers), retries or Retries()
         declared = [one if isinstance(one, Member) else Member(one) for one in members]
         self._standings = [
-            Standing(one, label, breaker, _rates(one, label, counters))
+            Standing(one, label, self._breaker, _rates(one, label, counters))
             for one, label in zip(declared, unique_names(declared), strict=True)
         ]
         self._counts = any(one.tokens_per_minute is not None for one in declared)
@@ -291,6 +292,10 @@ class Pool:
         await self._prober.close()
         for standing in self._standings:
             await standing.model.close()
+
+
+def _rule(given: R | bool, usual: type[R]) -> R | None:
+    return (usual() if given else None) if isinstance(given, bool) else given
 
 
 def _unfinished(standing: Standing) -> ModelError:

@@ -22,6 +22,7 @@ from stretto.models.wire.failures import error_of_status
 from stretto.models.wire.headroom import headroom_of
 from stretto.models.wire.request import request_body
 from stretto.models.wire.sessions import Sessions
+from stretto.models.wire.told import told_context
 from stretto.settings import ModelSettings
 
 _SAID = 65_536
@@ -196,6 +197,11 @@ class WireChat:
         else:
             return answer.broken_off("did not end its answer: the connection broke")
         return ModelUnavailable(f"{where}: {reason}")
+
+    async def told_context(self, *, timeout: float) -> int | None:
+        """Tokens that fit, as the endpoint itself says; None where it does not. `timeout` is in seconds."""
+        session = await self._sessions.get()
+        return await told_context(session, self._endpoint, self._model, timeout=timeout)
 
     async def close(self) -> None:
         """Closes the sockets of this event loop. May be called twice; a later call opens new ones."""
