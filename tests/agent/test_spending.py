@@ -13,6 +13,7 @@ from stretto.counters import SqliteCounters
 from stretto.errors import ConfigError, LimitReached
 from stretto.events import UsageReported
 from stretto.messages import ToolCall
+from stretto.models.pool import Member, Pool
 from stretto.settings import Budget, Budgets, Limits, ModelSettings, Price, Rung, WindowBudget
 from stretto.testing import ChatServer, ScriptedModel
 
@@ -161,6 +162,27 @@ async def test_the_result_tells_what_the_run_cost() -> None:
     assert usage.cost == pytest.approx((usage.input_tokens * 10 + 3 * 100) / 1e6)
     plain = await Agent(model=ScriptedModel("x", name="a:b")).run("hi")
     assert plain.usage.cost == 0
+
+
+async def test_a_pool_is_priced_by_who_answered_and_reserved_for_by_the_dearest() -> None:
+    async with ChatServer(otherwise=lambda request: "word" + " word" * 9) as server:
+        settings = ModelSettings(max_tokens=20)
+        names = ("compatible:dear", "compatible:cheap")
+        dear, cheap = (Model(name, base_url=server.url, settings=settings) for name in names)
+        prices = {
+            "compatible:dear": Price(input=0, output=1000),
+            "compatible:cheap": Price(input=0, output=1),
+        }
+        pool = Pool([Member(dear, tier=1), Member(cheap, tier=0)])
+        budgets = Budgets(run=Budget(money=0.02))
+        async with Agent(model=pool, budgets=Spending(budgets, prices=prices)) as agent:
+            assert (await agent.run("hi")).usage.cost == pytest.approx(10 / 1e6)
+        async with Agent(
+            model=pool, budgets=Spending(Budgets(run=Budget(money=0.019)), prices=prices)
+        ) as agent:
+            with pytest.raises(LimitReached, match=r"may take 0\.02 USD"):
+                await agent.run("hi")
+        assert len(server.requests) == 1
 
 
 async def test_limits_and_budgets_are_one_thing() -> None:

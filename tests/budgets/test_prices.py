@@ -19,6 +19,12 @@ def test_a_declared_price_is_a_million_tokens_in_usd() -> None:
     assert Prices({"a:b": Price(input=1, output=5)}).cost("a:b", USAGE) == pytest.approx(2000 / 1e6)
 
 
+def test_the_wire_of_a_model_does_not_change_its_price() -> None:
+    prices = Prices({"openai:x": Price(input=1, output=5), "azure:*": Price(input=2, output=2)})
+    assert prices.cost("openai/responses:x", USAGE) == prices.cost("openai:x", USAGE)
+    assert prices.cost("azure/responses:y", USAGE) == prices.cost("azure:z", USAGE)
+
+
 def test_what_plays_here_costs_nothing() -> None:
     assert Prices().cost("local:qwen2.5-coder-0.5b", USAGE) == 0
 

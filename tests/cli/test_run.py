@@ -46,7 +46,7 @@ def test_the_json_of_an_agent_with_tools_has_the_promised_keys(endpoint: Endpoin
         "output": "bell: 23",
         "is_error": False,
     }
-    tokens = ("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens", "calls")
+    tokens = ("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens", "calls", "cost")
     assert tuple(turn["usage"]) == tokens and turn["usage"]["calls"] == 2
     assert set(turn["timings"]) == {"answer", "first_text", "total"}
     assert (turn["status"], turn["missing"], turn["interrupts"]) == ("done", [], {})

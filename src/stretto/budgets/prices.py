@@ -57,12 +57,13 @@ class Prices:
         return cost
 
     def _price(self, model: str) -> Price | None:
-        provider = model.partition(":")[0]
-        declared = self._declared.get(model) or self._declared.get(f"{provider}:*")
+        provider, name = _named(model)
+        names = (model, f"{provider}:{name}", f"{provider}:*")
+        declared = next((self._declared[each] for each in names if each in self._declared), None)
         return declared or (_FREE if provider == "local" else None)
 
     def _by_package(self, model: str, usage: Usage) -> float | None:
-        provider, _, name = model.partition(":")
+        provider, name = _named(model)
         if provider not in _KNOWN_AS or model in self._unknown:
             return None
         if self._package is None:
@@ -83,3 +84,9 @@ class Prices:
             self._unknown.add(model)
             return None
         return float(found.total_price)
+
+
+def _named(model: str) -> tuple[str, str]:
+    """Provider and name; `openai/responses:x` costs what `openai:x` costs."""
+    provider, _, name = model.partition(":")
+    return provider.partition("/")[0], name

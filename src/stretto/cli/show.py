@@ -79,7 +79,8 @@ class Show:
         parts = [
             " > ".join(result.path),
             f"{result.timings.get('total', 0.0):.1f} s" + (f" (first text {first:.1f} s)" if first else ""),
-            f"{result.usage.input_tokens} + {result.usage.output_tokens} tokens",
+            f"{result.usage.input_tokens} + {result.usage.output_tokens} tokens"
+            + (f", {result.usage.cost:.4g} USD" if result.usage.cost else ""),
         ]
         self._console.print(f"[dim]  {escape(' | '.join(parts))}[/]\n", highlight=False)
 
