@@ -8,7 +8,7 @@ import time
 import uuid
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,7 +19,7 @@ from stretto.agent.presets import answering
 from stretto.agent.question import as_question, check_thread
 from stretto.agent.spec import AgentSpec
 from stretto.context import Run, RunContext
-from stretto.errors import ConfigError, StrettoError
+from stretto.errors import ConfigError
 from stretto.events import ErrorRaised, Event, Interrupted, RunFinished, RunStarted
 from stretto.graph import Graph, new_turn
 from stretto.graph.stream import play
@@ -32,6 +32,7 @@ from stretto.observe import logged
 from stretto.prompts import Prompt
 from stretto.results import Result
 from stretto.settings import Limits
+from stretto.threads import Retention
 from stretto.tools import Tool, tool
 
 Question = str | Part | Message | Iterable[str | Part]
@@ -51,6 +52,7 @@ class Agent:
         name: For events and logs.
         limits: What one run may use.
         threads: Where conversations are kept: a path (sqlite), `"memory"`, or None for nowhere.
+        retention: How much of the threads is kept; None keeps all.
         media: Where pictures and documents are kept; by default `.stretto/media` of the project.
     """
 
@@ -65,6 +67,7 @@ class Agent:
         name: str = "agent",
         limits: Limits | None = None,
         threads: Threads = "memory",
+        retention: Retention | None = None,
         media: MediaStore | Path | None = None,
     ) -> None:
         self.name = name
@@ -93,12 +96,17 @@ class Agent:
                 "an Agent takes either `graph` or `model`, `tools` and `instructions`, not both"
             )
         self.graph = graph
-        self._opened = Opened(graph, threads=threads, media=media)
+        self._opened = Opened(graph, threads=threads, media=media, retention=retention)
         self._prepared = False
 
     @classmethod
     def from_folder(
-        cls, path: Path | str, *, model: str | None = None, threads: Threads | None = None
+        cls,
+        path: Path | str,
+        *,
+        model: str | None = None,
+        threads: Threads | None = None,
+        retention: Retention | None = None,
     ) -> Self:
         """The agent in the folder `path` (or of that name in the project); raises ConfigError with the place.
 
@@ -106,6 +114,7 @@ class Agent:
             path: `agents/NAME`, or `NAME` from inside the project.
             model: Answers instead of the configured chat model.
             threads: Where conversations are kept; by default `threads.sqlite` in the project's storage.
+            retention: How much of the threads is kept; None keeps all.
         """
         spec, documents = read_folder(path, model=model)
         agent = cls(
@@ -114,6 +123,7 @@ class Agent:
             name=spec.name,
             limits=spec.limits,
             threads=spec.project.storage / "threads.sqlite" if threads is None else threads,
+            retention=retention,
             media=spec.project.storage / "media",
         )
         agent.spec, agent.documents = spec, documents
@@ -178,8 +188,14 @@ class Agent:
             ready.set()
 
         run.sink = sink
+
+        def ended(turn: asyncio.Task[Result]) -> None:
+            if not turn.cancelled():
+                turn.exception()  # looked at: one who left early is told of no failure any more
+            ready.set()
+
         turn = asyncio.create_task(self._turn(run, question, answers, kept=thread_id is not None))
-        turn.add_done_callback(lambda _: ready.set())
+        turn.add_done_callback(ended)
         try:
             while not turn.done() or events:
                 while events:
@@ -191,8 +207,7 @@ class Agent:
         finally:
             if not turn.done():
                 turn.cancel()
-                with suppress(asyncio.CancelledError, StrettoError):
-                    await turn
+                await asyncio.wait([turn])  # `await turn` would take a cancel of the reader's for the turn's
 
     async def messages(self, thread_id: str) -> list[Message]:
         """The conversation so far, empty for a new thread. Raises ThreadError where none are kept."""
@@ -262,14 +277,18 @@ class Agent:
             raise ConfigError("run() needs a question, or answers to a paused thread's questions")
         message = None if question is None else as_question(question)
         await self.open()
-        compiled = await self._opened.compiled(kept=kept)
-        turn_input = None
-        if message is not None:
-            if kept:
-                await self._opened.refuse_waiting(run.thread_id)
-            turn_input = new_turn(await self._opened.take_in(message, run))
-        self._opened.serve_media(run)
-        final, questions = await play(compiled, turn_input, run=run, resume=answers)
+        opened, thread_id = self._opened, run.thread_id
+        compiled = await opened.compiled(kept=kept)
+        turn_input, fresh = None, False
+        with opened.playing(thread_id):
+            if message is not None:
+                message = await opened.take_in(message, run)
+                turn_input, fresh = (
+                    await opened.begin(message, thread_id) if kept else (new_turn(message), True)
+                )
+            opened.serve_media(run)
+            final, questions = await play(compiled, turn_input, run=run, resume=answers)
+            await opened.prune(compiled, thread_id, waiting=bool(questions), fresh=fresh)
         run.timings["total"] = time.perf_counter() - run.started
         return _result(run, final, questions)
 

@@ -9,7 +9,14 @@ from typing import Any, Literal, NamedTuple
 
 from stretto.context import Run, RunContext, running_context, use_context
 from stretto.errors import GraphError, LimitReached, ThreadError
-from stretto.graph.ground import Command, Compiled, EmptyInputError, GraphRecursionError, InvalidUpdateError
+from stretto.graph.ground import (
+    Command,
+    Compiled,
+    DeltaChannel,
+    EmptyInputError,
+    GraphRecursionError,
+    InvalidUpdateError,
+)
 from stretto.graph.pause import questions_of, resume_map
 from stretto.messages import Message
 
@@ -98,10 +105,15 @@ async def thread_messages(compiled: Compiled, thread_id: str) -> list[Message]:
     return list((await thread_state(compiled, thread_id)).get("messages", ()))
 
 
-async def waiting_questions(compiled: Compiled, thread_id: str) -> dict[str, Any]:
-    """What a thread waits for, by call id; empty when it waits for nothing."""
+async def thread_standing(compiled: Compiled, thread_id: str) -> tuple[list[Message], dict[str, Any]]:
+    """The messages of a thread, and what it waits for, by call id; both empty for a thread that never was."""
     snapshot = await compiled.aget_state(_config(compiled, thread_id, None))
-    return questions_of(snapshot.interrupts)
+    return list((snapshot.values or {}).get("messages", ())), questions_of(snapshot.interrupts)
+
+
+def with_deltas(compiled: Compiled) -> list[str]:
+    """The state keys whose value is put together from all earlier checkpoints of a thread."""
+    return [key for key, channel in compiled.channels.items() if isinstance(channel, DeltaChannel)]
 
 
 def _config(compiled: Compiled, thread_id: str, max_steps: int | None) -> dict[str, Any]:
