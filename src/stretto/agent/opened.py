@@ -123,7 +123,7 @@ class Opened:
         saver = compiled.checkpointer
         if not saver or self._retention == _KEEP_ALL:
             return
-        await saver.prune(thread_id, self._retention, waiting=waiting)
+        await saver.keep_latest(thread_id, self._retention, waiting=waiting)
         if fresh:
             await saver.drop_oldest(self._retention, playing=self._playing)
 

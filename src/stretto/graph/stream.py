@@ -105,10 +105,11 @@ async def thread_messages(compiled: Compiled, thread_id: str) -> list[Message]:
     return list((await thread_state(compiled, thread_id)).get("messages", ()))
 
 
-async def thread_standing(compiled: Compiled, thread_id: str) -> tuple[list[Message], dict[str, Any]]:
+async def thread_standing(compiled: Compiled, thread_id: str) -> tuple[list[Any], dict[str, Any]]:
     """The messages of a thread, and what it waits for, by call id; both empty for a thread that never was."""
     snapshot = await compiled.aget_state(_config(compiled, thread_id, None))
-    return list((snapshot.values or {}).get("messages", ())), questions_of(snapshot.interrupts)
+    values: dict[str, Any] = dict(snapshot.values or {})
+    return list(values.get("messages", ())), questions_of(snapshot.interrupts)
 
 
 def with_deltas(compiled: Compiled) -> list[str]:

@@ -38,7 +38,7 @@ ORDER BY MAX(checkpoint_id) DESC LIMIT -1 OFFSET ?
 class PrunedSqlite(AsyncSqliteSaver):
     """Threads in a file."""
 
-    async def prune(self, thread_id: str, keep: Retention, *, waiting: bool) -> None:
+    async def keep_latest(self, thread_id: str, keep: Retention, *, waiting: bool) -> None:
         """Drops the older checkpoints of a thread; `waiting`: its turn has not ended, its sub-graphs stay."""
         if keep.checkpoints is None:
             return
@@ -65,7 +65,7 @@ class PrunedMemory(InMemorySaver):
     """Threads in memory. `storage` is in order of use; `_versions` knows the blobs of a thread."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
+        super().__init__(**options)  # pyright: ignore[reportUnknownMemberType]
         self._versions: defaultdict[str, set[Any]] = defaultdict(set)
 
     def get_tuple(self, config: Any) -> Any:
@@ -88,7 +88,7 @@ class PrunedMemory(InMemorySaver):
         for key in self._versions.pop(thread_id, ()):
             self.blobs.pop(key, None)
 
-    async def prune(self, thread_id: str, keep: Retention, *, waiting: bool) -> None:
+    async def keep_latest(self, thread_id: str, keep: Retention, *, waiting: bool) -> None:
         """Drops the older checkpoints of a thread; `waiting`: its turn has not ended, its sub-graphs stay."""
         if thread_id not in self.storage:
             return
