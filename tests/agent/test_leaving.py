@@ -341,3 +341,47 @@ async def test_a_call_left_in_a_tool_node_is_answered_when_the_thread_goes_on(
     assert told.is_error and told.text == NOT_ENDED
     assert [message.role for message in await agent.messages("t")][-2:] == ["user", "assistant"]
     await agent.close()
+
+
+async def test_sync_nodes_that_were_left_do_not_hold_up_those_of_others() -> None:
+    """A thread cannot be stopped: it must not hold a place that another turn waits for."""
+    released.clear()
+    inside: asyncio.Queue[str] = asyncio.Queue()
+    loop = asyncio.get_running_loop()
+
+    def look(state: Conversation) -> Conversation:
+        loop.call_soon_threadsafe(inside.put_nowait, state["question"])
+        if state["question"] == "slow":
+            released.wait()
+        return {"messages": [Message.assistant("seen")]}
+
+    agent = Agent(Graph().add_node("look", look).add_edge(START, "look").add_edge("look", END))
+    turns = [asyncio.create_task(agent.run("slow")) for _ in range(40)]
+    for _ in turns:
+        await inside.get()
+    for turn in turns:
+        turn.cancel()
+    ends = await asyncio.gather(*turns, return_exceptions=True)
+    assert all(isinstance(end, asyncio.CancelledError) for end in ends)
+    async with asyncio.timeout(5):
+        assert (await agent.run("quick")).path == ("look",)
+    released.set()
+
+
+async def test_a_turn_that_is_left_is_finished_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "stretto.run")
+    async with asyncio.timeout(5):
+        stream = Agent(model=ScriptedModel(ToolCall("1", "endless"), "x"), tools=[endless]).stream("hi")
+        async for event in stream:
+            if isinstance(event, ToolStarted):
+                break
+        await stream.aclose()  # type: ignore[attr-defined]
+    assert "status=cancelled" in caplog.messages[-1]
+
+
+def test_a_program_with_many_event_loops_keeps_the_store_of_none(tmp_path: Path) -> None:
+    agent = Agent(model=ScriptedModel(otherwise=lambda _: "Hello."), threads=tmp_path / "t.sqlite")
+    before = files()
+    for _ in range(3):
+        asyncio.run(agent.run("hi", thread_id="t"))
+    assert len(agent._opened._kept) == 1 and files() <= before

@@ -258,6 +258,9 @@ class Agent:
         ctx.emit(RunStarted(thread_id=run.thread_id, agent=self.name))
         try:
             result = await self._play(run, question, answers, kept=kept)
+        except asyncio.CancelledError:
+            ctx.emit(RunFinished(status="cancelled"))  # for the log: who watched has left
+            raise
         except Exception as error:
             if not getattr(error, "_stretto_reported", False):  # the graph tells of what fails in a node
                 ctx.emit(ErrorRaised(kind=type(error).__name__, message=str(error)))

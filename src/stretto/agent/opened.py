@@ -6,7 +6,6 @@ from collections.abc import Callable, Generator
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Literal
-from weakref import WeakKeyDictionary
 
 from stretto.agent.project import find_project
 from stretto.context import Run
@@ -44,9 +43,7 @@ class Opened:
         self._playing: Counter[str] = Counter()
         self._media = DirectoryStore(media) if isinstance(media, Path) else media
         self._bare: Compiled | None = None
-        self._kept: WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[AsyncExitStack, Any]] = (
-            WeakKeyDictionary()
-        )
+        self._kept: dict[asyncio.AbstractEventLoop, tuple[AsyncExitStack, Any]] = {}
         self._opening = asyncio.Lock()
 
     async def compiled(self, *, kept: bool) -> Any:
@@ -58,6 +55,10 @@ class Opened:
         loop = asyncio.get_running_loop()
         async with self._opening:
             if loop not in self._kept:
+                for ended in [other for other in self._kept if other.is_closed()]:
+                    del self._kept[
+                        ended
+                    ]  # its store was closed with it; langgraph's saver holds on to the loop
                 stack = AsyncExitStack()
                 name = "memory" if self._threads == "memory" else "sqlite"
                 store = open_store(name, self._threads, *self._graph.states)
