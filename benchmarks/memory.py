@@ -2,11 +2,12 @@
 
     python benchmarks/memory.py [--json] [--turns N] [--rows memory,sqlite]
 
-An agent with one tool answers from a script, in this process: two model calls a turn. 100 threads are alive
-at a time, each for 10 turns, under `Retention(threads=100, turns=4)`, as a backend with many conversations
-has them. Each row is a process of its own. The slope is fitted by least squares to samples of the second
-half of the turns; a sample is RSS after `gc.collect()` and glibc's `malloc_trim(0)`: what is held, not what
-the allocator keeps for later. The slope of samples without the trim stands beside it.
+An agent with one tool answers from a script, in this process: two model calls a turn. Half of the turns are
+run, a quarter is streamed, a quarter is left after its first words. 100 threads are alive at a time, each for
+10 turns, under `Retention(threads=100, turns=4)`, as a backend with many conversations has them. Each row is
+a process of its own. The slope is fitted by least squares to samples of the second half of the turns; a
+sample is RSS after `gc.collect()` and glibc's `malloc_trim(0)`: what is held, not what the allocator keeps
+for later. The slope of samples without the trim stands beside it.
 """
 
 import argparse
@@ -19,12 +20,14 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
 from benchmarks_bars import bar, show
 
 from stretto import Agent, tool
+from stretto.events import TextDelta
 from stretto.messages import ToolCall
 from stretto.testing import ScriptedModel
 from stretto.threads import Retention
@@ -32,6 +35,7 @@ from stretto.threads import Retention
 SLOPE = 50
 """Bytes of RSS a turn may cost for good."""
 THREADS, TURNS_EACH, SAMPLES = 100, 10, 80
+QUESTION = "How many whisks are there?"
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _TRIM = getattr(ctypes.CDLL(None), "malloc_trim", lambda _: 0)
 
@@ -76,6 +80,21 @@ def slope(samples: list[tuple[int, int]]) -> float:
     return sum((x - mean_x) * (y - mean_y) for x, y in samples) / sum((x - mean_x) ** 2 for x, _ in samples)
 
 
+async def play(agent: Agent, thread_id: str, *, how: int) -> None:
+    """One turn: by `stream` (1), left after its first words (2), else by `run`."""
+    result: Any = None
+    if how in (1, 2):
+        async with aclosing(agent.stream(QUESTION, thread_id=thread_id)) as events:
+            async for event in events:
+                if how == 2 and isinstance(event, TextDelta):
+                    return
+                result = getattr(event, "result", None)
+    else:
+        result = await agent.run(QUESTION, thread_id=thread_id)
+    if len(result.tools) != 1 or result.usage.calls != 2:
+        raise RuntimeError("a turn without its tool: the row is void")
+
+
 async def row(name: str, turns: int, folder: Path) -> dict[str, Any]:
     """Plays the turns of one row."""
     model = ScriptedModel(otherwise=answer)
@@ -88,10 +107,7 @@ async def row(name: str, turns: int, folder: Path) -> dict[str, Any]:
     every = max(turns // SAMPLES, 1)
     for turn in range(1, turns + 1):
         generation, place = turn // (THREADS * TURNS_EACH), turn % THREADS
-        result = await agent.run("How many whisks are there?", thread_id=f"{generation}-{place}")
-        if len(result.tools) != 1 or result.usage.calls != 2:
-            raise RuntimeError("a turn without its tool: the row is void")
-        del result
+        await play(agent, f"{generation}-{place}", how=turn % 4)
         model.requests.clear()  # the script's own record of what it was asked
         if turn == turns // 2:
             half, blocks = ours(), sys.getallocatedblocks()

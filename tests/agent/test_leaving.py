@@ -20,6 +20,7 @@ from stretto.messages import Message, ToolCall, ToolResult
 from stretto.nodes import llm
 from stretto.nodes.shown import NOT_ENDED
 from stretto.testing import ChatServer, Fault, ScriptedModel
+from stretto.threads import Retention
 
 PLACES = ("before the headers", "before the first token", "in mid-stream", "in a tool", "in a sync tool")
 WAYS = ("aclose", "break", "cancel", "timeout", "run")
@@ -154,7 +155,7 @@ async def client(scene: Scene, place: str, way: str, nested: bool, number: int) 
         await reading(stream, place, arrived, stop=True)
         await asked.wait()
         if way == "aclose":
-            await stream.aclose()  # type: ignore[attr-defined]
+            await stream.aclose()
         return  # after `break` the last one who knows the stream is gone
     if way == "cancel":
         task = asyncio.create_task(reading(stream, place, arrived, stop=False))
@@ -195,7 +196,7 @@ def files() -> int:
 
 def tasks() -> list[str]:
     """What runs in this loop beside the endpoint's own tasks."""
-    names = [task.get_coro().__qualname__ for task in asyncio.all_tasks()]  # type: ignore[union-attr]
+    names = [task.get_coro().__qualname__ for task in asyncio.all_tasks()]
     return [name for name in names if not name.startswith(("ChatServer.", "Scene._say"))]
 
 
@@ -273,7 +274,7 @@ async def test_a_turn_that_fails_after_its_reader_left_is_not_told_to_the_loop()
         if isinstance(event, NodeStarted):
             break
     await inside.wait()
-    await stream.aclose()  # type: ignore[attr-defined]
+    await stream.aclose()
     del stream
     gc.collect()
     assert complaints == []
@@ -296,7 +297,7 @@ async def test_a_cancel_that_meets_the_closing_of_a_stream_is_not_lost() -> None
         async for event in stream:
             if isinstance(event, ToolStarted):
                 break
-        await stream.aclose()  # type: ignore[attr-defined]
+        await stream.aclose()
 
     task = asyncio.create_task(reader())
     await closing.wait()
@@ -375,7 +376,7 @@ async def test_a_turn_that_is_left_is_finished_in_the_log(caplog: pytest.LogCapt
         async for event in stream:
             if isinstance(event, ToolStarted):
                 break
-        await stream.aclose()  # type: ignore[attr-defined]
+        await stream.aclose()
     assert "status=cancelled" in caplog.messages[-1]
 
 
@@ -385,3 +386,33 @@ def test_a_program_with_many_event_loops_keeps_the_store_of_none(tmp_path: Path)
     for _ in range(3):
         asyncio.run(agent.run("hi", thread_id="t"))
     assert len(agent._opened._kept) == 1 and files() <= before
+
+
+@pytest.mark.parametrize("threads", ["memory", "sqlite"])
+async def test_a_resumed_turn_that_is_left_can_be_resumed_again(threads: str, tmp_path: Path) -> None:
+    inside, runs = asyncio.Event(), []
+
+    @tool(approval=True, effect="idempotent")
+    async def pay() -> str:
+        """Pays."""
+        runs.append(1)
+        if len(runs) == 1:
+            inside.set()
+            await asyncio.Event().wait()
+        return "paid"
+
+    model = ScriptedModel(
+        otherwise=lambda asked: "Done." if asked.messages[-1].role == "tool" else ToolCall("c1", "pay", "{}")
+    )
+    where = tmp_path / "t.sqlite" if threads == "sqlite" else "memory"
+    agent = Agent(model=model, tools=[pay], threads=where, retention=Retention())
+    assert (await agent.run("pay", thread_id="t")).status == "interrupted"
+    turn = asyncio.create_task(agent.run(thread_id="t", answers={"c1": True}))
+    await inside.wait()
+    turn.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await turn
+    result = await agent.run(thread_id="t", answers={"c1": True})
+    assert result.output == "Done." and result.tools[-1].output == "paid"
+    assert (await agent.run("again", thread_id="t")).status == "interrupted"
+    await agent.close()

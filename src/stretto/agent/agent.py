@@ -7,7 +7,7 @@ import asyncio
 import time
 import uuid
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -177,7 +177,7 @@ class Agent:
         deps: Any = None,
         limits: Limits | None = None,
         tenant: str = "default",
-    ) -> AsyncIterator[Event]:
+    ) -> AsyncGenerator[Event]:
         """One turn as numbered events, `RunFinished` last. Takes what `run` takes; closing it cancels."""
         events: deque[Event] = deque()
         ready = asyncio.Event()
