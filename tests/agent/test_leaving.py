@@ -18,9 +18,7 @@ from stretto.events import Event, NodeStarted, TextDelta, ToolStarted
 from stretto.graph import END, START, Conversation, Graph
 from stretto.messages import Message, ToolCall, ToolResult
 from stretto.nodes import llm
-from stretto.nodes.shown import NOT_ENDED
 from stretto.testing import ChatServer, Fault, ScriptedModel
-from stretto.threads import Retention
 
 PLACES = ("before the headers", "before the first token", "in mid-stream", "in a tool", "in a sync tool")
 WAYS = ("aclose", "break", "cancel", "timeout", "run")
@@ -307,43 +305,6 @@ async def test_a_cancel_that_meets_the_closing_of_a_stream_is_not_lost() -> None
     leave.set()
 
 
-@pytest.mark.parametrize("threads", ["memory", "sqlite"])
-async def test_a_call_left_in_a_tool_node_is_answered_when_the_thread_goes_on(
-    threads: str, tmp_path: Path
-) -> None:
-    """A tool loop made of nodes: the call is in the thread before its tool runs."""
-    asked: list[Any] = []
-    inside = asyncio.Event()
-
-    async def ask(state: Conversation) -> Conversation:
-        asked.append(list(state["messages"]))
-        call = ToolCall("c1", "pay", '{"sum": 3}')
-        return {
-            "messages": [Message("assistant", (call,)) if len(asked) == 1 else Message.assistant("Well.")]
-        }
-
-    async def pay(state: Conversation) -> Conversation:
-        inside.set()
-        await asyncio.Event().wait()
-        return {}
-
-    graph = Graph().add_node("ask", ask).add_node("pay", pay).add_edge(START, "ask").add_edge("pay", END)
-    graph.add_route("ask", lambda state: "pay" if state["messages"][-1].tool_calls else END, ["pay", END])
-    agent = Agent(graph, threads=tmp_path / "t.sqlite" if threads == "sqlite" else "memory")
-    turn = asyncio.create_task(agent.run("pay", thread_id="t"))
-    await inside.wait()
-    turn.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await turn
-    await agent.run("and now?", thread_id="t")
-    assert not unanswered(asked[-1])
-    assert [message.role for message in asked[-1]] == ["user", "assistant", "tool", "user"]
-    told = asked[-1][2].parts[0]
-    assert told.is_error and told.text == NOT_ENDED
-    assert [message.role for message in await agent.messages("t")][-2:] == ["user", "assistant"]
-    await agent.close()
-
-
 async def test_sync_nodes_that_were_left_do_not_hold_up_those_of_others() -> None:
     """A thread cannot be stopped: it must not hold a place that another turn waits for."""
     released.clear()
@@ -378,41 +339,3 @@ async def test_a_turn_that_is_left_is_finished_in_the_log(caplog: pytest.LogCapt
                 break
         await stream.aclose()
     assert "status=cancelled" in caplog.messages[-1]
-
-
-def test_a_program_with_many_event_loops_keeps_the_store_of_none(tmp_path: Path) -> None:
-    agent = Agent(model=ScriptedModel(otherwise=lambda _: "Hello."), threads=tmp_path / "t.sqlite")
-    before = files()
-    for _ in range(3):
-        asyncio.run(agent.run("hi", thread_id="t"))
-    assert len(agent._opened._kept) == 1 and files() <= before
-
-
-@pytest.mark.parametrize("threads", ["memory", "sqlite"])
-async def test_a_resumed_turn_that_is_left_can_be_resumed_again(threads: str, tmp_path: Path) -> None:
-    inside, runs = asyncio.Event(), []
-
-    @tool(approval=True, effect="idempotent")
-    async def pay() -> str:
-        """Pays."""
-        runs.append(1)
-        if len(runs) == 1:
-            inside.set()
-            await asyncio.Event().wait()
-        return "paid"
-
-    model = ScriptedModel(
-        otherwise=lambda asked: "Done." if asked.messages[-1].role == "tool" else ToolCall("c1", "pay", "{}")
-    )
-    where = tmp_path / "t.sqlite" if threads == "sqlite" else "memory"
-    agent = Agent(model=model, tools=[pay], threads=where, retention=Retention())
-    assert (await agent.run("pay", thread_id="t")).status == "interrupted"
-    turn = asyncio.create_task(agent.run(thread_id="t", answers={"c1": True}))
-    await inside.wait()
-    turn.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await turn
-    result = await agent.run(thread_id="t", answers={"c1": True})
-    assert result.output == "Done." and result.tools[-1].output == "paid"
-    assert (await agent.run("again", thread_id="t")).status == "interrupted"
-    await agent.close()
