@@ -289,6 +289,8 @@ class Agent:
                 turn_input, fresh = (
                     await opened.begin(message, thread_id) if kept else (new_turn(message), True)
                 )
+            if fresh:
+                await opened.make_room(compiled)
             opened.serve_media(run)
             final, questions = await play(compiled, turn_input, run=run, resume=answers)
             await opened.prune(compiled, thread_id, waiting=bool(questions), fresh=fresh)

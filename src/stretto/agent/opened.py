@@ -94,13 +94,16 @@ class Opened:
         turn = new_turn(message)
         if self._threads is None:
             return turn, True
-        before, questions = await thread_standing(await self.compiled(kept=True), thread_id)
+        compiled = await self.compiled(kept=True)
+        before, questions, unfinished = await thread_standing(compiled, thread_id)
         if questions:
             names = ", ".join(f"`{call_id}` ({_short(asked)})" for call_id, asked in questions.items())
             raise ThreadError(
                 f"thread `{thread_id}` waits for an answer to {names}; "
                 f"give run(thread_id=..., answers={{{next(iter(questions))!r}: ...}}) instead of a question"
             )
+        if unfinished and self._playing[thread_id] == 1:  # it failed or was left: nothing goes on from there
+            await self.prune(compiled, thread_id, waiting=False, fresh=False)
         if all(isinstance(known, Message) for known in before):
             whole = [*answered(before), message]
             whole = last_turns(whole, self._retention.turns or len(whole))
@@ -121,12 +124,15 @@ class Opened:
 
     async def prune(self, compiled: Any, thread_id: str, *, waiting: bool, fresh: bool) -> None:
         """Lets go of what the retention does not keep, after a turn: `waiting` for answers, or at its end."""
-        saver = compiled.checkpointer
-        if not saver or self._retention == _KEEP_ALL:
-            return
-        await saver.keep_latest(thread_id, self._retention, waiting=waiting)
-        if fresh:
-            await saver.drop_oldest(self._retention, playing=self._playing)
+        if compiled.checkpointer and self._retention != _KEEP_ALL:
+            await compiled.checkpointer.keep_latest(thread_id, self._retention, waiting=waiting)
+            if fresh:
+                await self.make_room(compiled)
+
+    async def make_room(self, compiled: Any) -> None:
+        """Drops the oldest threads over the retention's limit, such as turns that were left have added."""
+        if compiled.checkpointer and self._retention.threads is not None:
+            await compiled.checkpointer.drop_oldest(self._retention, playing=self._playing)
 
     async def take_in(self, message: Message, run: Run) -> Message:
         """The message with its pictures and documents checked, stored, and replaced by references."""

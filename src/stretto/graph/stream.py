@@ -32,6 +32,16 @@ class Played(NamedTuple):
     """What waits for an answer, by call id; empty when the turn is done."""
 
 
+class Standing(NamedTuple):
+    """Where a thread stands between turns."""
+
+    messages: list[Any]
+    questions: dict[str, Any]
+    """What it waits for, by call id."""
+    unfinished: bool
+    """Whether its last turn waits, failed or was left."""
+
+
 async def play(
     compiled: Compiled,
     turn_input: Mapping[str, Any] | None,
@@ -105,11 +115,12 @@ async def thread_messages(compiled: Compiled, thread_id: str) -> list[Message]:
     return list((await thread_state(compiled, thread_id)).get("messages", ()))
 
 
-async def thread_standing(compiled: Compiled, thread_id: str) -> tuple[list[Any], dict[str, Any]]:
-    """The messages of a thread, and what it waits for, by call id; both empty for a thread that never was."""
+async def thread_standing(compiled: Compiled, thread_id: str) -> Standing:
+    """Where a thread stands; all is empty for a thread that never was."""
     snapshot = await compiled.aget_state(_config(compiled, thread_id, None))
     values: dict[str, Any] = dict(snapshot.values or {})
-    return list(values.get("messages", ())), questions_of(snapshot.interrupts)
+    messages: list[Any] = list(values.get("messages", ()))
+    return Standing(messages, questions_of(snapshot.interrupts), bool(snapshot.next))
 
 
 def with_deltas(compiled: Compiled) -> list[str]:

@@ -9,6 +9,7 @@ from langgraph.channels import DeltaChannel
 
 from stretto import Agent, RunContext, tool
 from stretto.errors import ConfigError, ModelUnavailable
+from stretto.events import NodeStarted
 from stretto.graph import END, START, Conversation, Graph
 from stretto.messages import Message, ToolCall
 from stretto.nodes import llm
@@ -180,6 +181,28 @@ async def test_what_failed_and_left_turns_wrote_goes_with_the_next_turn(threads:
     await agent.run("hi", thread_id="t")
     held = await size(agent)
     assert held["checkpoints"] == 1 and held["writes"] == 0
+    await agent.close()
+
+
+@pytest.mark.parametrize("names", ["one", "many"])
+async def test_turns_that_are_all_left_do_not_add_up(threads: Any, names: str) -> None:
+    async def endless(state: Conversation) -> Conversation:
+        await asyncio.Event().wait()
+        return {}
+
+    inner = Graph().add_node("wait", endless).add_edge(START, "wait").add_edge("wait", END)
+    graph = Graph().add_node("inner", inner).add_edge(START, "inner").add_edge("inner", END)
+    agent = Agent(graph, threads=threads, retention=Retention(threads=2, turns=2))
+    sizes = []
+    for number in range(8):
+        async for event in agent.stream("hi", thread_id="t" if names == "one" else str(number)):
+            if isinstance(event, NodeStarted) and event.node == "inner/wait":
+                break
+        while len(asyncio.all_tasks()) > 1:  # `break` leaves the closing of the stream to the loop
+            await asyncio.sleep(0)
+        sizes.append(await size(agent))
+    assert sizes[-1] == sizes[-2] == sizes[-3]
+    assert sizes[-1]["threads"] <= 3 and sizes[-1]["checkpoints"] <= 3 * 4
     await agent.close()
 
 
