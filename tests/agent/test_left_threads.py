@@ -29,7 +29,7 @@ def unanswered(messages: Any) -> set[str]:
 
 
 def files() -> int:
-    return len(os.listdir("/proc/self/fd"))
+    return len(os.listdir("/dev/fd"))
 
 
 @pytest.mark.parametrize("threads", ["memory", "sqlite"])
