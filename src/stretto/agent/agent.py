@@ -114,7 +114,7 @@ class Agent:
             path: `agents/NAME`, or `NAME` from inside the project.
             model: Answers instead of the configured chat model.
             threads: Where conversations are kept; by default `threads.sqlite` in the project's storage.
-            retention: How much of the threads is kept; None keeps all.
+            retention: How much of the threads is kept; by default what the project's file says.
         """
         spec, documents = read_folder(path, model=model)
         agent = cls(
@@ -123,7 +123,7 @@ class Agent:
             name=spec.name,
             limits=spec.limits,
             threads=spec.project.storage / "threads.sqlite" if threads is None else threads,
-            retention=retention,
+            retention=retention or spec.project.file.retention,
             media=spec.project.storage / "media",
         )
         agent.spec, agent.documents = spec, documents

@@ -37,8 +37,12 @@ class Opened:
         *,
         threads: Threads,
         media: MediaStore | Path | None,
-        retention: Retention | None = None,
+        retention: Any = None,
     ) -> None:
+        if not isinstance(retention, Retention | None):
+            raise ConfigError(
+                f"retention is a `{type(retention).__name__}`; give Retention(threads=..., turns=...)"
+            )
         self._graph, self._threads, self._retention = graph, threads, retention or _KEEP_ALL
         self._playing: Counter[str] = Counter()
         self._media = DirectoryStore(media) if isinstance(media, Path) else media

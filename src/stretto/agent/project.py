@@ -14,6 +14,7 @@ import msgspec
 from stretto._internal.yaml_files import read_yaml
 from stretto.errors import ConfigError
 from stretto.settings import Limits, ModelSettings
+from stretto.threads import Retention
 
 PROJECT_FILE = "stretto.yaml"
 DEFAULT_CHAT = "local:qwen2.5-coder-0.5b"
@@ -52,6 +53,8 @@ class ProjectFile(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     models: ModelsFile = msgspec.field(default_factory=ModelsFile)
     storage: str = ".stretto"
     """Where threads, media and knowledge are kept, relative to this file."""
+    retention: Retention | None = None
+    """How much is kept of threads; all where it is not set."""
 
 
 class AgentFile(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
