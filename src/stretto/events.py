@@ -28,11 +28,11 @@ class RunStarted(_Event, tag="run.started"):
 
 
 class RunFinished(_Event, tag="run.finished"):
-    """The run ended: `done`, `interrupted` (it waits for answers) or `failed`."""
+    """The run ended: `done`, `interrupted` (it waits for answers), `failed` or `cancelled` (it was left)."""
 
-    status: Literal["done", "interrupted", "failed"] = "done"
+    status: Literal["done", "interrupted", "failed", "cancelled"] = "done"
     result: Result | None = None
-    """None where the run failed."""
+    """None where the run failed or was left."""
 
 
 class NodeStarted(_Event, tag="node.started"):

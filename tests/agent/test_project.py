@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from stretto.agent import Agent
 from stretto.agent.project import AgentFile, ModelFile, ModelsFile, ProjectFile, chat_model, find_project
 from stretto.agent.schemas import schemas
 from stretto.agent.spec import Models
 from stretto.errors import ConfigError
+from stretto.threads import Retention
 
 
 @pytest.fixture(autouse=True)
@@ -25,6 +27,19 @@ def test_the_nearest_ancestor_with_the_file_is_the_root(tmp_path: Path) -> None:
     assert project.root == tmp_path
     assert project.file.agent == "desk"
     assert project.storage == tmp_path / ".stretto"
+
+
+def test_the_file_says_how_much_of_the_threads_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "stretto.yaml").write_text("retention: {threads: 100, turns: 20}\n")
+    (tmp_path / "agents" / "desk").mkdir(parents=True)
+    (tmp_path / "agents" / "desk" / "agent.yaml").write_text("")
+    agent = Agent.from_folder(tmp_path / "agents" / "desk")
+    assert agent._opened._retention == Retention(threads=100, turns=20, checkpoints=1)
+    own = Agent.from_folder(tmp_path / "agents" / "desk", retention=Retention(turns=3))
+    assert own._opened._retention == Retention(turns=3)
+    (tmp_path / "stretto.yaml").write_text("retention: {threads: 0}\n")
+    with pytest.raises(ConfigError, match=r"stretto\.yaml:1.*threads"):
+        Agent.from_folder(tmp_path / "agents" / "desk")
 
 
 def test_an_agent_is_found_by_name_and_a_wrong_name_lists_the_known(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from stretto.context import Run, RunContext
 from stretto.errors import GraphError, ThreadError
 from stretto.events import NodeFinished
 from stretto.graph import END, START, Graph
-from stretto.graph.stream import play, thread_state, waiting_questions
+from stretto.graph.stream import play, thread_standing, thread_state
 from stretto.threads.stores import open_store
 
 
@@ -65,7 +65,7 @@ async def test_shuffled_answers_of_parallel_nodes_reach_their_calls_through_sqli
         assert asked.questions == {call: f"may {call} run?" for call in "abcde"}
         async with open_store("sqlite", tmp_path / "threads.sqlite", Asked) as saver:  # another process, say
             compiled = graph.compile(saver)
-            assert await waiting_questions(compiled, str(seed)) == asked.questions
+            assert (await thread_standing(compiled, str(seed))).questions == asked.questions
             done = await play(compiled, None, run=Run(), thread_id=str(seed), resume=dict(shuffled))
         assert done.questions == {}
         assert sorted(done.state["got"]) == [f"{call}={call}!" for call in "abcde"]

@@ -12,6 +12,7 @@ from stretto.messages import Image, Message, ToolCall, ToolResult
 from stretto.models.protocol import Capabilities
 from stretto.nodes import llm, say
 from stretto.nodes.node import last_turns
+from stretto.nodes.shown import answered
 from stretto.prompts import Prompt
 from stretto.results import Missing
 from stretto.testing import ScriptedModel
@@ -189,6 +190,18 @@ def test_history_is_cut_at_user_messages_so_that_no_tool_result_is_orphaned() ->
     ]  # fmt: skip
     assert [message.text for message in last_turns(turns, 1)] == ["c", "d"]
     assert last_turns(turns, 2) == turns
+
+
+async def test_a_call_without_a_result_is_shown_with_one_that_says_so() -> None:
+    first = Message("assistant", (ToolCall("c1", "stock", "{}"), ToolCall("c2", "stock", "{}")))
+    half = Message.tool(ToolResult("c1", "23", "stock"))
+    model = ScriptedModel("Well.")
+    await llm(model)({"messages": [Message.user("a"), first, half, Message.user("b")]}, watched()[0])
+    asked = model.requests[0].messages
+    assert [message.role for message in asked] == ["user", "assistant", "tool", "tool", "user"]
+    (told,) = asked[3].parts
+    assert isinstance(told, ToolResult) and told.call_id == "c2" and told.is_error
+    assert answered(asked) == list(asked)
 
 
 async def test_a_model_that_answers_nothing_is_down() -> None:

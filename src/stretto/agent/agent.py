@@ -7,8 +7,8 @@ import asyncio
 import time
 import uuid
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,7 +20,7 @@ from stretto.agent.question import as_question, check_thread
 from stretto.agent.spec import AgentSpec
 from stretto.agent.spending import Spending
 from stretto.context import Run, RunContext
-from stretto.errors import ConfigError, StrettoError
+from stretto.errors import ConfigError
 from stretto.events import ErrorRaised, Event, Interrupted, RunFinished, RunStarted
 from stretto.graph import Graph, new_turn
 from stretto.graph.stream import play
@@ -33,6 +33,7 @@ from stretto.observe import logged
 from stretto.prompts import Prompt
 from stretto.results import Result
 from stretto.settings import Budgets, Limits
+from stretto.threads import Retention
 from stretto.tools import Tool, tool
 
 Question = str | Part | Message | Iterable[str | Part]
@@ -53,6 +54,7 @@ class Agent:
         limits: What one run may use.
         budgets: What may be spent for a run, thread, tenant and node; as `Spending` with prices and counters.
         threads: Where conversations are kept: a path (sqlite), `"memory"`, or None for nowhere.
+        retention: How much of the threads is kept; None keeps all.
         media: Where pictures and documents are kept; by default `.stretto/media` of the project.
     """
 
@@ -68,6 +70,7 @@ class Agent:
         limits: Limits | None = None,
         budgets: Budgets | Spending | None = None,
         threads: Threads = "memory",
+        retention: Retention | None = None,
         media: MediaStore | Path | None = None,
     ) -> None:
         self.name = name
@@ -99,12 +102,17 @@ class Agent:
         self._spending = budgets if isinstance(budgets, Spending) else Spending(budgets)
         self._spending.check(node.name for node in graph.nodes)
         self._spending.keep_beside(threads)
-        self._opened = Opened(graph, threads=threads, media=media)
+        self._opened = Opened(graph, threads=threads, media=media, retention=retention)
         self._prepared = False
 
     @classmethod
     def from_folder(
-        cls, path: Path | str, *, model: str | None = None, threads: Threads | None = None
+        cls,
+        path: Path | str,
+        *,
+        model: str | None = None,
+        threads: Threads | None = None,
+        retention: Retention | None = None,
     ) -> Self:
         """The agent in the folder `path` (or of that name in the project); raises ConfigError with the place.
 
@@ -112,6 +120,7 @@ class Agent:
             path: `agents/NAME`, or `NAME` from inside the project.
             model: Answers instead of the configured chat model.
             threads: Where conversations are kept; by default `threads.sqlite` in the project's storage.
+            retention: How much of the threads is kept; by default what the project's file says.
         """
         spec, documents = read_folder(path, model=model)
         agent = cls(
@@ -121,6 +130,7 @@ class Agent:
             limits=spec.limits,
             budgets=spec.spending(),
             threads=spec.project.storage / "threads.sqlite" if threads is None else threads,
+            retention=retention or spec.project.file.retention,
             media=spec.project.storage / "media",
         )
         agent.spec, agent.documents = spec, documents
@@ -174,7 +184,7 @@ class Agent:
         deps: Any = None,
         limits: Limits | None = None,
         tenant: str = "default",
-    ) -> AsyncIterator[Event]:
+    ) -> AsyncGenerator[Event]:
         """One turn as numbered events, `RunFinished` last. Takes what `run` takes; closing it cancels."""
         events: deque[Event] = deque()
         ready = asyncio.Event()
@@ -185,8 +195,14 @@ class Agent:
             ready.set()
 
         run.sink = sink
+
+        def ended(turn: asyncio.Task[Result]) -> None:
+            if not turn.cancelled():
+                turn.exception()  # looked at: one who left early is told of no failure any more
+            ready.set()
+
         turn = asyncio.create_task(self._turn(run, question, answers, kept=thread_id is not None))
-        turn.add_done_callback(lambda _: ready.set())
+        turn.add_done_callback(ended)
         try:
             while not turn.done() or events:
                 while events:
@@ -198,8 +214,7 @@ class Agent:
         finally:
             if not turn.done():
                 turn.cancel()
-                with suppress(asyncio.CancelledError, StrettoError):
-                    await turn
+                await asyncio.wait([turn])  # `await turn` would take a cancel of the reader's for the turn's
 
     async def messages(self, thread_id: str) -> list[Message]:
         """The conversation so far, empty for a new thread. Raises ThreadError where none are kept."""
@@ -253,6 +268,9 @@ class Agent:
         ctx.emit(RunStarted(thread_id=run.thread_id, agent=self.name))
         try:
             result = await self._play(run, question, answers, kept=kept)
+        except asyncio.CancelledError:
+            ctx.emit(RunFinished(status="cancelled"))  # for the log: who watched has left
+            raise
         except Exception as error:
             if not getattr(error, "_stretto_reported", False):  # the graph tells of what fails in a node
                 ctx.emit(ErrorRaised(kind=type(error).__name__, message=str(error)))
@@ -272,14 +290,20 @@ class Agent:
             raise ConfigError("run() needs a question, or answers to a paused thread's questions")
         message = None if question is None else as_question(question)
         await self.open()
-        compiled = await self._opened.compiled(kept=kept)
-        turn_input = None
-        if message is not None:
-            if kept:
-                await self._opened.refuse_waiting(run.thread_id)
-            turn_input = new_turn(await self._opened.take_in(message, run))
-        self._opened.serve_media(run)
-        final, questions = await play(compiled, turn_input, run=run, resume=answers)
+        opened, thread_id = self._opened, run.thread_id
+        compiled = await opened.compiled(kept=kept)
+        turn_input, fresh = None, False
+        with opened.playing(thread_id):
+            if message is not None:
+                message = await opened.take_in(message, run)
+                turn_input, fresh = (
+                    await opened.begin(message, thread_id) if kept else (new_turn(message), True)
+                )
+            if fresh:
+                await opened.make_room(compiled)
+            opened.serve_media(run)
+            final, questions = await play(compiled, turn_input, run=run, resume=answers)
+            await opened.prune(compiled, thread_id, waiting=bool(questions), fresh=fresh)
         run.timings["total"] = time.perf_counter() - run.started
         return _result(run, final, questions)
 

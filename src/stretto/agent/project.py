@@ -16,6 +16,7 @@ from stretto._internal.yaml_files import read_yaml
 from stretto.errors import ConfigError
 from stretto.models.files import POOL, ModelFile, PoolFile, check_pools
 from stretto.settings import Budgets, Limits, Price
+from stretto.threads import Retention
 
 DEFAULT_CHAT = "local:qwen2.5-coder-0.5b"
 DEFAULT_EMBEDDER = "local:minilm"
@@ -42,6 +43,8 @@ class ProjectFile(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """What models cost, by `provider:model` or `provider:*`; wins over the package genai-prices."""
     storage: str = ".stretto"
     """Where threads, media and knowledge are kept, relative to this file."""
+    retention: Retention | None = None
+    """How much is kept of threads; all where it is not set."""
 
 
 class AgentFile(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):

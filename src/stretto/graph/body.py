@@ -1,10 +1,11 @@
 """What runs inside a node: a function of ours, one written for langgraph, a Runnable or another graph."""
 
-import asyncio
+import functools
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, cast
 
+from stretto._internal.in_thread import in_thread
 from stretto.context import RunContext
 from stretto.graph.call import Shape, bind, shape_of
 from stretto.graph.ground import Command, Runnable, get_runtime
@@ -20,11 +21,11 @@ def function_body(function: Callable[..., Any]) -> Body:
     if shape.is_async:
         return call
 
-    async def in_thread(state: Any, ctx: RunContext, config: Any) -> Any:
-        result = await asyncio.to_thread(call, state, ctx, config)
+    async def threaded(state: Any, ctx: RunContext, config: Any) -> Any:
+        result = await in_thread(functools.partial(call, state, ctx, config), name=f"stretto-node-{ctx.node}")
         return await result if inspect.isawaitable(result) else result
 
-    return in_thread
+    return threaded
 
 
 def runnable_body(runnable: Runnable[Any, Any]) -> Body:

@@ -18,6 +18,7 @@ StateGraph: Any = state.StateGraph
 Pregel: type[Any] = pregel.Pregel
 Saver: type[Any] = BaseCheckpointSaver
 BinaryOperatorAggregate: type[Any] = channels.BinaryOperatorAggregate
+DeltaChannel: type[Any] = channels.DeltaChannel
 RunnableCallable: Any = runnable.RunnableCallable
 Command: type[Any] = types.Command
 Overwrite: type[Any] = types.Overwrite
@@ -30,6 +31,7 @@ __all__ = [
     "BinaryOperatorAggregate",
     "Command",
     "Compiled",
+    "DeltaChannel",
     "EmptyInputError",
     "GraphBubbleUp",
     "GraphRecursionError",

@@ -10,7 +10,14 @@ from typing import Any, Literal, NamedTuple
 from stretto.budgets import open_ledger
 from stretto.context import Run, RunContext, running_context, use_context
 from stretto.errors import GraphError, LimitReached, ThreadError
-from stretto.graph.ground import Command, Compiled, EmptyInputError, GraphRecursionError, InvalidUpdateError
+from stretto.graph.ground import (
+    Command,
+    Compiled,
+    DeltaChannel,
+    EmptyInputError,
+    GraphRecursionError,
+    InvalidUpdateError,
+)
 from stretto.graph.pause import questions_of, resume_map
 from stretto.messages import Message
 
@@ -24,6 +31,16 @@ class Played(NamedTuple):
     state: dict[str, Any]
     questions: dict[str, Any]
     """What waits for an answer, by call id; empty when the turn is done."""
+
+
+class Standing(NamedTuple):
+    """Where a thread stands between turns."""
+
+    messages: list[Any]
+    questions: dict[str, Any]
+    """What it waits for, by call id."""
+    unfinished: bool
+    """Whether its last turn waits, failed or was left."""
 
 
 async def play(
@@ -94,10 +111,17 @@ async def thread_messages(compiled: Compiled, thread_id: str) -> list[Message]:
     return list((await thread_state(compiled, thread_id)).get("messages", ()))
 
 
-async def waiting_questions(compiled: Compiled, thread_id: str) -> dict[str, Any]:
-    """What a thread waits for, by call id; empty when it waits for nothing."""
+async def thread_standing(compiled: Compiled, thread_id: str) -> Standing:
+    """Where a thread stands; all is empty for a thread that never was."""
     snapshot = await compiled.aget_state(_config(compiled, thread_id, None))
-    return questions_of(snapshot.interrupts)
+    values: dict[str, Any] = dict(snapshot.values or {})
+    messages: list[Any] = list(values.get("messages", ()))
+    return Standing(messages, questions_of(snapshot.interrupts), bool(snapshot.next))
+
+
+def with_deltas(compiled: Compiled) -> list[str]:
+    """The state keys whose value is put together from all earlier checkpoints of a thread."""
+    return [key for key, channel in compiled.channels.items() if isinstance(channel, DeltaChannel)]
 
 
 def _config(compiled: Compiled, thread_id: str, max_steps: int | None) -> dict[str, Any]:

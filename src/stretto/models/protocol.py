@@ -135,12 +135,13 @@ async def complete(
     settings: ModelSettings | None = None,
 ) -> Reply:
     """The whole answer at once."""
+    reply: Reply | None = None
     async for piece in model.stream(messages, tools=tools, schema=schema, settings=settings):
         if isinstance(piece, Reply):
-            return piece
-    raise RuntimeError(
-        f"{model.name} ended its stream without a Reply"
-    )  # a broken implementation, not a user's error
+            reply = piece
+    if reply is None:  # a broken implementation, not a user's error
+        raise RuntimeError(f"{model.name} ended its stream without a Reply")
+    return reply
 
 
 @runtime_checkable

@@ -193,7 +193,9 @@ async def _stream(
 ) -> Reply:
     """One model call, its text shown as it comes; what was shown is taken back when the call fails."""
     said = 0
+    reply: Reply | None = None
     try:
+        # read to its end, past the reply: a stream that is left behind costs a task that closes it
         async for piece in model.stream(messages, tools=tools, schema=schema, settings=settings):
             if isinstance(piece, TextPiece):
                 said += len(piece.text)
@@ -202,14 +204,16 @@ async def _stream(
                 said -= piece.length
                 ctx.emit(Retracted(length=piece.length))
             elif isinstance(piece, Reply):
-                ctx.spend(piece.usage, model=piece.model or model.name)
-                if not piece.message.text.strip() and not _says_otherwise(piece.message):
-                    raise BadResponse(f"{model.name} answered nothing; it ended by `{piece.finish}`")
-                return piece
+                reply = piece
             elif isinstance(piece, ReasoningPiece):
                 ctx.emit(ReasoningDelta(text=piece.text))
+        if reply is None:
+            raise ModelError(f"{model.name} ended its answer without a reply")
+        ctx.spend(reply.usage, model=reply.model or model.name)
+        if not reply.message.text.strip() and not _says_otherwise(reply.message):
+            raise BadResponse(f"{model.name} answered nothing; it ended by `{reply.finish}`")
     except ModelError:
         if said:
             ctx.emit(Retracted(length=said))
         raise
-    raise ModelError(f"{model.name} ended its answer without a reply")
+    return reply

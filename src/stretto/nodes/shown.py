@@ -7,10 +7,12 @@ import msgspec
 from stretto.context import RunContext
 from stretto.documents import Hit
 from stretto.media.resolve import resolve
-from stretto.messages import Image, Message, Part, Text, ToolResult
+from stretto.messages import Image, Message, Part, Text, ToolCall, ToolResult
 from stretto.models.protocol import ChatModel
 from stretto.nodes.node import State, last_turns
 from stretto.prompts import Prompt
+
+NOT_ENDED = "This call was left before it ended; whether it took effect is not known."
 
 
 def numbered(hits: Sequence[Hit]) -> str:
@@ -42,7 +44,7 @@ async def shown(
     ctx: RunContext,
 ) -> list[Message]:
     """What the model is shown: instructions, the last turns, and the last question as `ask` puts it."""
-    messages = last_turns(state["messages"], history)
+    messages = answered(last_turns(state["messages"], history))
     if ask is not None:
         last = max(index for index, message in enumerate(messages) if message.role == "user")
         media = messages[last].media if model.capabilities.vision else ()
@@ -50,6 +52,33 @@ async def shown(
     messages = await seen(messages, model, ctx)
     instructions = fill(prompt, values) if isinstance(prompt, Prompt) else prompt
     return [Message.system(instructions), *messages] if instructions else messages
+
+
+def answered(messages: Sequence[Message]) -> list[Message]:
+    """The messages, with a result behind every tool call that has none: endpoints refuse a call without one.
+
+    A turn that was left inside a tool leaves such calls behind.
+    """
+    whole: list[Message] = []
+    open_calls: dict[str, ToolCall] = {}
+    for message in messages:
+        if message.role == "tool":
+            for part in message.parts:
+                if isinstance(part, ToolResult):
+                    open_calls.pop(part.call_id, None)
+        else:
+            whole += _not_ended(open_calls)
+            if message.role == "assistant":
+                open_calls = {call.id: call for call in message.tool_calls}
+        whole.append(message)
+    return whole + _not_ended(open_calls)
+
+
+def _not_ended(calls: dict[str, ToolCall]) -> list[Message]:
+    """A tool message for these calls, if there are any; empties the table."""
+    results = [ToolResult(call.id, (Text(NOT_ENDED),), call.name, is_error=True) for call in calls.values()]
+    calls.clear()
+    return [Message.tool(*results)] if results else []
 
 
 async def seen(messages: list[Message], model: ChatModel, ctx: RunContext) -> list[Message]:

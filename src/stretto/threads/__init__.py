@@ -1,4 +1,9 @@
 """Conversations that are kept.
 
-stores.py    which stores there are, by name       checkpoint/  langgraph savers and the serializer
+stores.py      which stores there are, by name     checkpoint/  langgraph savers and the serializer
+retention.py   how much of them is kept
 """
+
+from stretto.threads.retention import Retention
+
+__all__ = ["Retention"]

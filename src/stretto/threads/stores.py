@@ -11,7 +11,7 @@ STORES = {
     "sqlite": "stretto.threads.checkpoint.sqlite:open_sqlite",
     "memory": "stretto.threads.checkpoint.sqlite:open_memory",
 }
-"""sqlite: one file, kept for ever; memory: forgotten when closed."""
+"""sqlite: one file; memory: forgotten when closed. Both keep all, but for a `Retention`."""
 
 
 def open_store(name: str, path: str | Path, *states: type[Any]) -> AbstractAsyncContextManager[Any]:

@@ -1,14 +1,12 @@
 """`@tool`: a typed function that a model may call. Knows nothing of conversations and of who calls it."""
 
-import contextvars
 import functools
 import inspect
 import re
-import threading
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from typing import Any, Literal, overload
 
+from stretto._internal.in_thread import in_thread
 from stretto.context import RunContext
 from stretto.errors import ConfigError, ToolError, ToolTimeout
 from stretto.messages import ToolSpec
@@ -120,7 +118,9 @@ class Tool:
                 if self._is_async:
                     value = await self.function(**values)
                 else:
-                    value = await _in_thread(self.name, functools.partial(self.function, **values))
+                    value = await in_thread(
+                        functools.partial(self.function, **values), name=f"stretto-tool-{self.name}"
+                    )
                     if inspect.isawaitable(value):
                         value = await value
         except TimeoutError:
@@ -138,34 +138,6 @@ class Tool:
         except SystemExit:
             raise ToolError(f"`{self.name}` tried to end the program.") from None
         return content_of(value)
-
-
-async def _in_thread(name: str, call: Callable[[], Any]) -> Any:
-    """Runs `call` in a daemon thread: one that hangs neither fills a pool nor holds up the program's end."""
-    import asyncio  # noqa: PLC0415 (as above)
-
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[tuple[Any, BaseException | None]] = loop.create_future()
-    context = contextvars.copy_context()
-
-    def deliver(value: Any, error: BaseException | None) -> None:
-        if not done.done():
-            done.set_result((value, error))
-
-    def work() -> None:
-        value, error = None, None
-        try:
-            value = context.run(call)
-        except BaseException as caught:  # also Pause, which the caller waits for
-            error = caught
-        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            loop.call_soon_threadsafe(deliver, value, error)
-
-    threading.Thread(target=work, name=f"stretto-tool-{name}", daemon=True).start()
-    value, error = await done
-    if error is not None:
-        raise error
-    return value
 
 
 @overload

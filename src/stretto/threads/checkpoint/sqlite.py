@@ -7,15 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import aiosqlite
-from langgraph.checkpoint.memory import InMemorySaver
-from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
 from stretto.errors import ThreadError
+from stretto.threads.checkpoint.pruned import PrunedMemory, PrunedSqlite
 from stretto.threads.checkpoint.serializer import strict_serializer
 
 
 @asynccontextmanager
-async def open_sqlite(path: str | Path, *states: type[Any]) -> AsyncGenerator[AsyncSqliteSaver]:
+async def open_sqlite(path: str | Path, *states: type[Any]) -> AsyncGenerator[PrunedSqlite]:
     """The saver in the file `path`, made where it is missing, for a graph with these states (`Graph.states`).
 
     Raises:
@@ -30,7 +29,7 @@ async def open_sqlite(path: str | Path, *states: type[Any]) -> AsyncGenerator[As
             await connection.execute("PRAGMA journal_mode=WAL")
             await connection.execute("PRAGMA synchronous=NORMAL")
             await connection.execute("PRAGMA busy_timeout=5000")
-            saver = AsyncSqliteSaver(connection, serde=serializer)
+            saver = PrunedSqlite(connection, serde=serializer)
             await saver.setup()
         except (OSError, ValueError, sqlite3.Error) as error:
             raise ThreadError(
@@ -40,6 +39,6 @@ async def open_sqlite(path: str | Path, *states: type[Any]) -> AsyncGenerator[As
 
 
 @asynccontextmanager
-async def open_memory(path: str | Path, *states: type[Any]) -> AsyncGenerator[InMemorySaver]:
+async def open_memory(path: str | Path, *states: type[Any]) -> AsyncGenerator[PrunedMemory]:
     """A saver that forgets everything when it is closed; `path` is not used."""
-    yield InMemorySaver(serde=strict_serializer(*states))
+    yield PrunedMemory(serde=strict_serializer(*states))
