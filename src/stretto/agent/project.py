@@ -69,6 +69,8 @@ class AgentFile(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     knowledge: str | None = None
     """A folder of documents, relative to the agent's folder, or the name of a knowledge base."""
     limits: Limits = Limits()
+    output: str | dict[str, Any] | None = None
+    """What answers have to fit: a JSON Schema, or the name of a file with one in the agent's folder."""
     options: dict[str, Any] = {}
     """Whatever the agent's own graph.py reads."""
 

@@ -11,7 +11,7 @@ from stretto.agent.project import DEFAULT_EMBEDDER, AgentFile, ModelFile, Projec
 from stretto.errors import ConfigError
 from stretto.knowledge import KnowledgeBase
 from stretto.models import Model, embedder
-from stretto.models.protocol import ChatModel, Embedder
+from stretto.models.protocol import ChatModel, Embedder, OutputSchema
 from stretto.prompts import Prompt, load
 from stretto.settings import Limits
 from stretto.tools import Tool
@@ -97,6 +97,9 @@ class AgentSpec:
     file: AgentFile = field(default_factory=AgentFile)
     tools: tuple[Tool, ...] = ()
     knowledge: KnowledgeBase | None = None
+
+    output: OutputSchema | None = None
+    """What answers have to fit, by agent.yaml."""
 
     @property
     def limits(self) -> Limits:

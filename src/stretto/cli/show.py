@@ -1,5 +1,8 @@
 """Prints a turn live: the path through the graph, the text as it comes, sources, timings and tokens."""
 
+from typing import Any
+
+import msgspec
 from rich.console import Console
 from rich.markup import escape
 
@@ -69,6 +72,8 @@ class Show:
         self._console.print(escape(text), end="", highlight=False, soft_wrap=True)
 
     def _end(self, result: Result) -> None:
+        if result.output is not None and not isinstance(result.output, str):
+            self._text(marked(result))
         if self._in_text:
             self._console.print()
         for citation in result.citations:
@@ -85,10 +90,15 @@ class Show:
 
 
 def marked(result: Result) -> str:
-    """The answer with the numbers of its sources."""
+    """The answer with the numbers of its sources; a structured one as JSON."""
     if not isinstance(result.output, str):
-        return str(result.output)
+        return msgspec.json.format(msgspec.json.encode(result.output, enc_hook=as_plain)).decode()
     return with_marks(result.output, ((citation.span[1], citation.number) for citation in result.citations))
+
+
+def as_plain(value: Any) -> Any:
+    """What JSON has no form for: a pydantic model as its fields, all else as text."""
+    return value.model_dump(mode="json") if hasattr(value, "model_dump") else str(value)
 
 
 def one_line(error: StrettoError) -> str:

@@ -8,7 +8,7 @@ import msgspec
 
 from stretto.agent import Agent
 from stretto.cli.output import console, progress
-from stretto.cli.show import Show
+from stretto.cli.show import Show, as_plain
 from stretto.errors import MediaNotFound
 from stretto.events import RunFinished
 from stretto.messages import Audio, File, Image, Part
@@ -65,5 +65,5 @@ async def turn(agent: Agent, question: list[Part | str], thread_id: str | None, 
 
 def as_object(result: Result) -> dict[str, Any]:
     """A result as `--json` prints it."""
-    everything = msgspec.to_builtins(result, enc_hook=str)
+    everything = msgspec.to_builtins(result, enc_hook=as_plain)
     return {name: everything[name] for name in SHOWN}

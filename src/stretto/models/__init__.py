@@ -4,6 +4,7 @@ protocol      ChatModel and Embedder, and what their streams yield
 factory       Model("provider:name") and embedder("provider:name"); the table is in providers
 wire/         any endpoint that speaks Chat Completions; openai_client: the same through a client of yours
 embeddings    any endpoint that speaks OpenAI's /embeddings
+output        structured output; strict: JSON Schema as endpoints want it; partial: JSON while it comes in
 local/        models that run on this machine
 """
 

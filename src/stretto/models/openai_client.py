@@ -81,6 +81,7 @@ class ClientChat:
             tools=tools,
             schema=schema,
             settings=settings,
+            json_schema=self._capabilities.json_schema,
             reasoning=self._usual.reasoning,
             max_tokens_field=self._usual.max_tokens_field,
         )

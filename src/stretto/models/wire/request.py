@@ -6,6 +6,7 @@ from typing import Any
 
 from stretto.errors import ConfigError
 from stretto.messages import Message, ToolSpec
+from stretto.models.output import told
 from stretto.models.protocol import OutputSchema
 from stretto.models.wire.convert import to_wire
 from stretto.settings import ModelSettings
@@ -20,6 +21,7 @@ def request_body(
     tools: Sequence[ToolSpec] = (),
     schema: OutputSchema | None = None,
     settings: ModelSettings,
+    json_schema: bool = True,
     reasoning: bool = False,
     max_tokens_field: str = "max_tokens",
 ) -> dict[str, Any]:
@@ -33,6 +35,7 @@ def request_body(
         tools: what it may call.
         schema: what the answer has to fit.
         settings: how it is asked.
+        json_schema: the endpoint holds a model to a schema; where not, the schema stands in the instructions.
         reasoning: send earlier reasoning back.
         max_tokens_field: the endpoint's name for the limit of output tokens.
 
@@ -40,6 +43,8 @@ def request_body(
         ConfigError: `tool_choice` names a tool that is not among `tools`.
         MediaError: a part that cannot be sent.
     """
+    if schema is not None and not json_schema:
+        messages, schema = told(messages, schema), None
     body: dict[str, Any] = {
         "model": model,
         "messages": to_wire(messages, reasoning=reasoning),
