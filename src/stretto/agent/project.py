@@ -7,7 +7,7 @@ Precedence, strongest first: the call, the command line, the environment (`STRET
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -18,6 +18,15 @@ from stretto.settings import Limits, ModelSettings
 PROJECT_FILE = "stretto.yaml"
 DEFAULT_CHAT = "local:qwen2.5-coder-0.5b"
 DEFAULT_EMBEDDER = "local:minilm"
+
+
+class CacheFile(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """Answers of a model that are kept, given at once to who asks the same again. `{}` takes the usual."""
+
+    ttl: Annotated[float, msgspec.Meta(gt=0)] = 3600.0
+    """Seconds."""
+    megabytes: Annotated[int, msgspec.Meta(ge=1)] = 256
+    """Of `answers.sqlite` in the project's storage."""
 
 
 class ModelFile(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -33,6 +42,8 @@ class ModelFile(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     settings: ModelSettings = ModelSettings()
     options: dict[str, Any] = {}
     """What the provider takes besides: `threads` or `n_ctx` of a local model, for instance."""
+    cache: CacheFile | None = None
+    """Keep its answers. Without it, none is kept."""
 
 
 class ModelsFile(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):

@@ -7,18 +7,34 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from stretto.agent.project import DEFAULT_EMBEDDER, AgentFile, ModelFile, Project, chat_model, choose_model
+import msgspec
+
+from stretto.agent.project import (
+    DEFAULT_EMBEDDER,
+    AgentFile,
+    CacheFile,
+    ModelFile,
+    Project,
+    chat_model,
+    choose_model,
+)
 from stretto.errors import ConfigError
 from stretto.knowledge import KnowledgeBase
 from stretto.models import Model, embedder
+from stretto.models.cached import Cached, MemoryStore, SqliteStore
 from stretto.models.protocol import ChatModel, Embedder, OutputSchema
 from stretto.prompts import Prompt, load
 from stretto.settings import Limits
 from stretto.tools import Tool
 
 
-def open_model(file: ModelFile) -> ChatModel:
-    """The model that `file` describes. The key is read from the environment, never from a file."""
+def open_model(file: ModelFile, storage: Path | None = None) -> ChatModel:
+    """The model that `file` describes. The key is read from the environment, never from a file.
+
+    Args:
+        file: What agent.yaml or stretto.yaml says.
+        storage: The folder for the answers of a model with `cache:`; they stay in memory without one.
+    """
     api_key = None
     if file.api_key_env is not None:
         api_key = os.environ.get(file.api_key_env)
@@ -26,7 +42,7 @@ def open_model(file: ModelFile) -> ChatModel:
             raise ConfigError(
                 f"the environment variable `{file.api_key_env}` of model `{file.model}` is not set"
             )
-    return Model(
+    model = Model(
         file.model,
         base_url=file.base_url,
         api_key=api_key,
@@ -34,6 +50,16 @@ def open_model(file: ModelFile) -> ChatModel:
         settings=file.settings,
         **file.options,
     )
+    return model if file.cache is None else _cached(model, file, file.cache, storage)
+
+
+def _cached(model: ChatModel, file: ModelFile, cache: CacheFile, storage: Path | None) -> ChatModel:
+    size = cache.megabytes * 1024 * 1024
+    store = (
+        SqliteStore(storage / "answers.sqlite", max_bytes=size) if storage else MemoryStore(max_bytes=size)
+    )
+    what = msgspec.json.encode([file.base_url, file.headers, file.settings, file.options])
+    return Cached(model, store, ttl=cache.ttl, scope=what.decode())
 
 
 class Models:
@@ -54,14 +80,14 @@ class Models:
     @cached_property
     def chat(self) -> ChatModel:
         """Answers."""
-        return open_model(chat_model(self._call, self._file, self._project.file))
+        return open_model(chat_model(self._call, self._file, self._project.file), self._project.storage)
 
     @cached_property
     def vision(self) -> ChatModel | None:
         """Looks at pictures: the one configured, else the chat model if it can see, else None."""
         chosen = self._vision_file()
         if chosen is not None:
-            return open_model(chosen)
+            return open_model(chosen, self._project.storage)
         return self.chat if self.chat.capabilities.vision else None
 
     @cached_property

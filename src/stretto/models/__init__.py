@@ -5,6 +5,7 @@ factory       Model("provider:name") and embedder("provider:name"); the table is
 wire/         any endpoint that speaks Chat Completions; openai_client: the same through a client of yours
 embeddings    any endpoint that speaks OpenAI's /embeddings
 output        structured output; strict: JSON Schema as endpoints want it; partial: JSON while it comes in
+cached/       answers kept, and one call for several who ask the same
 local/        models that run on this machine
 """
 
