@@ -54,7 +54,7 @@ def llm(
         settings: How the model is asked.
         cite: Attribute the answer to the hits: True by words alone, an embedder by meaning too.
         passages: How many hits the model is shown.
-        history: How many turns the model is shown, this one included.
+        history: How many turns the model is shown at least, this one included; see `steady_turns`.
         max_rounds: How often the model may call tools before it has to answer.
         offer: Names the one tool that the model has to call first, as `nearest(...)` does: what small models
             choose badly is chosen for them. None, or no name: the model is offered all and decides.

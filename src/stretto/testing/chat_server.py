@@ -25,6 +25,7 @@ from stretto.testing.completions import (
     vector_of,
     whole_of,
 )
+from stretto.testing.prefix import PrefixCache
 from stretto.testing.scripted import (
     Request,
     Script,
@@ -62,6 +63,8 @@ class ChatServer:
         context: tokens a conversation may have.
         api_key: the key it asks for, as bearer token or in `api-key`.
         dimensions: of its embeddings.
+        prefix_cache: report as cached the tokens that a request has in common with the beginning of an
+            earlier one.
         port: 0 takes a free one.
     """
 
@@ -74,6 +77,7 @@ class ChatServer:
         context: int = 8192,
         api_key: str | None = None,
         dimensions: int = 32,
+        prefix_cache: bool = False,
         port: int = 0,
     ) -> None:
         self._script = Script(turns, otherwise)
@@ -82,6 +86,7 @@ class ChatServer:
         self._context = context
         self._key = api_key
         self._dimensions = dimensions
+        self._prefixes = PrefixCache() if prefix_cache else None
         self._port = port
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -194,7 +199,8 @@ class ChatServer:
         fault: Fault | None = turn if isinstance(turn, Fault) else None
         said = cast("Message", turn) if fault is None else Message.assistant(fault.answer)
         message, written, finish = cut_to(said, request.settings.max_tokens)
-        completion = Completion(message, finish, read, written, body["model"])
+        cached = self._prefixes.read(request) if self._prefixes else None
+        completion = Completion(message, finish, read, written, body["model"], cached)
         if fault is not None and fault.kind == "status":
             error = {"error": {"message": fault.message, "code": None}}
             return self._whole(writer, fault.status, error, fault.headers)
