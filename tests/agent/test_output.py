@@ -89,7 +89,7 @@ async def test_agent_yaml_gives_a_schema_inline_or_in_a_file(
         async with Agent.from_folder(folder, threads="memory") as agent:
             assert (await agent.run("Read it.")).output == {"number": "R-7", "total": 38.5}
     assert server.requests[0].schema.name == ("reader" if inline else "invoice")
-    assert not server.requests[0].schema.strict
+    assert server.requests[0].schema.strict
 
 
 @pytest.mark.parametrize(("content", "said"), [(None, "there is no file"), ("{", "is no JSON Schema")])

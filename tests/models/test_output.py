@@ -73,8 +73,17 @@ PLACE = OutputSchema("place", CITY)
         (Place, '{"city": "Oslo"}', {"city": "Oslo"}),
         (Even, '{"number": 2}', Even(2)),
         (PLACE, '{"city": "Oslo"}', {"city": "Oslo"}),
+        (CITY, '{"city": "Oslo"}', {"city": "Oslo"}),
     ],
-    ids=["pydantic", "dataclass", "msgspec", "TypedDict", "pydantic dataclass", "JSON Schema"],
+    ids=[
+        "pydantic",
+        "dataclass",
+        "msgspec",
+        "TypedDict",
+        "pydantic dataclass",
+        "OutputSchema",
+        "JSON Schema",
+    ],
 )
 def test_each_kind_of_shape_gives_its_object_which_survives_as_plain_data(shape, text, value) -> None:
     form = Form(shape)
@@ -117,10 +126,14 @@ def test_a_type_gets_a_strict_schema_where_it_has_one() -> None:
     assert not output_schema(dataclasses.make_dataclass("Open", [("by_name", dict[str, int])])).strict
 
 
-def test_a_schema_of_your_own_stays_as_it_is_and_strict_is_off_where_it_would_be_refused() -> None:
-    assert output_schema(PLACE) == OutputSchema("place", PLACE.schema, strict=False)
-    strict = OutputSchema("place", {**PLACE.schema, "additionalProperties": False})
-    assert output_schema(strict) is strict
+def test_a_schema_of_your_own_is_strict_where_that_asks_for_no_more_than_it_says() -> None:
+    assert output_schema(PLACE) == OutputSchema("place", {**CITY, "additionalProperties": False})
+    optional = OutputSchema("place", {**CITY, "required": []})
+    assert output_schema(optional) == OutputSchema("place", optional.schema, strict=False)
+    loose = OutputSchema("place", CITY, strict=False)
+    assert output_schema(loose) == loose
+    assert output_schema({**CITY, "title": "place"}).name == "place"
+    assert Form(CITY).parse('{"city": "Oslo", "more": 1}') == {"city": "Oslo", "more": 1}
 
 
 def test_a_schema_that_is_none_or_lies_elsewhere_is_refused_before_any_call() -> None:

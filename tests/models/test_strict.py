@@ -2,7 +2,7 @@
 
 import pytest
 
-from stretto.models.strict import is_strict, strict_form
+from stretto.models.strict import strict_form
 
 
 def an_object(**properties) -> dict:
@@ -11,7 +11,7 @@ def an_object(**properties) -> dict:
 
 def test_objects_are_closed_and_all_their_properties_required_at_every_depth() -> None:
     schema = an_object(a={"type": "array", "items": an_object(b={"type": "string", "default": "x"})})
-    assert strict_form(schema) == {
+    assert strict_form(schema, fill=True) == {
         **an_object(
             a={
                 "type": "array",
@@ -33,7 +33,8 @@ def test_what_strict_mode_refuses_beside_the_shape_is_dropped() -> None:
             a={"$ref": "#/$defs/A", "description": "x"},
             b={"oneOf": [{"type": "string"}, {"type": "null"}], "discriminator": {}},
             c={"type": "string", "format": "uri", "minLength": 1},
-        )
+        ),
+        fill=True,
     )
     assert form is not None
     assert form["properties"] == {
@@ -51,17 +52,20 @@ def test_what_strict_mode_refuses_beside_the_shape_is_dropped() -> None:
         an_object(a={"type": "object", "additionalProperties": {"type": "integer"}}),
         an_object(a={"not": {"type": "string"}}),
         an_object(a=True),
-        {**an_object(a={"type": "string"}), "additionalProperties": True},
         {**an_object(a={"type": "string"}), "patternProperties": {"^x": {"type": "string"}}},
     ],
 )
 def test_an_open_shape_has_no_strict_form(schema: dict) -> None:
-    assert strict_form(schema) is None
-    assert not is_strict(schema)
+    assert strict_form(schema, fill=True) is None
+
+
+def test_optional_properties_are_required_only_where_asked() -> None:
+    schema = an_object(a={"type": "string"}, b={"type": "string"})
+    assert strict_form({**schema, "required": ["a"]}) is None
+    assert strict_form({**schema, "required": ["a", "b"]}) == strict_form(schema, fill=True)
 
 
 def test_a_strict_schema_is_its_own_form() -> None:
-    form = strict_form(an_object(a={"type": "string"}))
+    form = strict_form(an_object(a={"type": "string"}), fill=True)
     assert form is not None
-    assert is_strict(form)
-    assert not is_strict(an_object(a={"type": "string"}))
+    assert strict_form(form) == form

@@ -49,8 +49,8 @@ class Agent:
         tools: Functions with `@tool`, or plain typed functions.
         knowledge: A knowledge base, or the name or path of one.
         instructions: What the model is told before everything else.
-        output: The type that answers have to fit: a pydantic model, msgspec struct, dataclass, TypedDict or
-            `OutputSchema`. `result.output` is an object of it, and the stream brings `OutputDelta`s.
+        output: What answers have to fit: a pydantic model, msgspec struct, dataclass, TypedDict or JSON
+            Schema. `result.output` is then an object of it, and the stream brings `OutputDelta`s.
         name: For events and logs.
         limits: What one run may use.
         threads: Where conversations are kept: a path (sqlite), `"memory"`, or None for nowhere.

@@ -5,7 +5,7 @@ your own by jsonschema, which is loaded with the first such schema and fetches n
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import msgspec
@@ -14,9 +14,9 @@ from stretto.errors import ConfigError, OutputInvalid
 from stretto.messages import Message
 from stretto.models.partial import json_in
 from stretto.models.protocol import OutputSchema
-from stretto.models.strict import is_strict, strict_form
+from stretto.models.strict import strict_form
 
-Shape = type[Any] | OutputSchema
+Shape = type[Any] | OutputSchema | Mapping[str, Any]
 """A pydantic model, msgspec struct, dataclass or TypedDict; or a JSON Schema of your own."""
 
 _MOST = 5
@@ -40,7 +40,7 @@ class Form:
     """
 
     def __init__(self, shape: Shape) -> None:
-        self._shape = shape
+        shape = self._shape = _named(shape)
         self._pydantic = _pydantic_adapter(shape)
         self._checker = _checker(shape) if isinstance(shape, OutputSchema) else None
         self.schema = output_schema(shape)
@@ -88,14 +88,18 @@ class Form:
 
 def output_schema(shape: Shape) -> OutputSchema:
     """The JSON Schema of `shape`, strict where it can be; raises ConfigError for a type that has none."""
-    if isinstance(shape, OutputSchema):
-        if not shape.strict or is_strict(shape.schema):
-            return shape
-        return OutputSchema(shape.name, shape.schema, strict=False)
-    name = re.sub(r"\W", "_", getattr(shape, "__name__", str(shape)))
-    schema = _schema_of(shape, name)
-    strict = strict_form(schema)
+    shape = _named(shape)
+    own = isinstance(shape, OutputSchema)
+    name = shape.name if own else re.sub(r"\W", "_", getattr(shape, "__name__", str(shape)))
+    schema = shape.schema if own else _schema_of(shape, name)
+    strict = None if own and not shape.strict else strict_form(schema, fill=not own)
     return OutputSchema(name, strict or schema, strict=strict is not None)
+
+
+def _named(shape: Shape) -> type[Any] | OutputSchema:
+    if isinstance(shape, Mapping):
+        return OutputSchema(str(shape.get("title", "output")), dict(shape))
+    return shape
 
 
 def parse_output(shape: Shape, text: str) -> Any:
