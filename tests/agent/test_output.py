@@ -2,8 +2,10 @@
 
 import json
 from pathlib import Path
+from typing import Literal
 
 import msgspec
+import pydantic
 import pytest
 
 from stretto import Agent, Graph
@@ -28,6 +30,13 @@ class Invoice(msgspec.Struct):
 
     number: str
     total: float
+
+
+class Verdict(pydantic.BaseModel):
+    """With a default and a choice, for a real grammar."""
+
+    colour: Literal["red", "green", "blue"]
+    sure: bool = True
 
 
 async def test_the_result_is_an_object_and_the_stream_shows_it_grow() -> None:
@@ -101,3 +110,13 @@ async def test_a_schema_file_that_is_missing_or_broken_is_named(
         (tmp_path / "o.json").write_text(content)
     with pytest.raises(ConfigError, match=said):
         Agent.from_folder(tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.model("smollm2-135m")
+async def test_a_small_local_model_is_held_to_the_type() -> None:
+    async with Agent(model="local:smollm2-135m", output=Verdict) as agent:
+        result = await agent.run("Is grass green? Answer in JSON.")
+    assert isinstance(result.output, Verdict)
+    assert result.output.colour in ("red", "green", "blue")
+    assert result.usage.calls == 1
