@@ -59,7 +59,7 @@ class TextDelta(_Event, tag="text.delta"):
 class OutputDelta(_Event, tag="output.delta"):
     """A structured answer as far as it is known: plain data that takes the place of the event before.
 
-    Texts and numbers at its end may still grow. The last one is the whole, checked object; None takes back
+    Texts and numbers at its end may still grow. The last one is the whole, checked answer; None takes back
     what was shown.
     """
 

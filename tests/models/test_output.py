@@ -88,8 +88,8 @@ PLACE = OutputSchema("place", CITY)
 def test_each_kind_of_shape_gives_its_object_which_survives_as_plain_data(shape, text, value) -> None:
     form = Form(shape)
     assert form.parse(text) == value
-    plain = form.plain(value)
-    assert msgspec.json.decode(msgspec.json.encode(plain)) == plain
+    plain = form.plain(f"So: {text}")
+    assert plain == msgspec.json.decode(text)
     assert form.revive(plain) == value
 
 

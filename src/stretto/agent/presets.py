@@ -32,7 +32,7 @@ def _kept_plain(node: NodeFunction, form: Form) -> NodeFunction:
     @declares(reads=marked.reads, writes=marked.writes, effects=marked.effects)
     async def answer(state: State, ctx: RunContext) -> Update:
         update = await node(state, ctx)
-        return {**update, "output": form.plain(update["output"])}
+        return {**update, "output": form.plain(update["messages"][-1].text)}
 
     return answer
 

@@ -64,26 +64,24 @@ class Form:
             reason = _reason(error)
         raise OutputInvalid(f"the answer does not fit `{self.schema.name}`: {reason}", partial=text)
 
+    def plain(self, text: str) -> Any:
+        """What `text`, of which `parse` made an object, says as plain data, which a checkpoint can hold."""
+        return msgspec.json.decode(json_in(text, self.opening))
+
+    def revive(self, plain: Any) -> Any:
+        """The object that `parse` made of the text with this plain data."""
+        return self.parse(msgspec.json.encode(plain).decode())
+
     def _read(self, text: str) -> Any:
+        value = msgspec.json.decode(text)
         if self._pydantic is not None:
             return self._pydantic.validate_json(text)
         if self._checker is None:
             return msgspec.json.decode(text, type=self._shape)
-        value = msgspec.json.decode(text)
         faults = list(self._checker.iter_errors(value))
         if faults:
             raise ValueError("; ".join(f"{fault.message} at `{fault.json_path}`" for fault in faults[:_MOST]))
         return value
-
-    def plain(self, value: Any) -> Any:
-        """An object that `parse` gave as plain data, which a checkpoint can hold."""
-        if self._pydantic is not None:
-            return self._pydantic.dump_python(value, mode="json", by_alias=True, round_trip=True)
-        return msgspec.to_builtins(value)
-
-    def revive(self, plain: Any) -> Any:
-        """The object that `plain` was made from."""
-        return self._read(msgspec.json.encode(plain).decode())
 
 
 def output_schema(shape: Shape) -> OutputSchema:

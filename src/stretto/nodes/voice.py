@@ -121,7 +121,7 @@ async def fitting(
     except OutputInvalid:
         ctx.emit(OutputDelta(partial=None))
         raise
-    ctx.emit(OutputDelta(partial=form.plain(value)))
+    ctx.emit(OutputDelta(partial=form.plain(message.text)))
     return value, message
 
 

@@ -258,3 +258,20 @@ async def test_calls_with_other_deadlines_do_not_follow_each_other_yet_share_wha
     await asyncio.gather(patient, complete(cached, ASK, settings=ModelSettings(timeout=1)))
     assert len(model.requests) == 2
     assert (await complete(cached, ASK, settings=ModelSettings(timeout=7))).usage.calls == 0
+
+
+async def test_of_many_who_leave_nothing_stays() -> None:
+    before = asyncio.all_tasks()
+    async with ChatServer(otherwise=contract_answer, pace=0.001) as server:
+        cached = Cached(Model("compatible:x", base_url=server.url))
+        asked = [[Message.user(f"question {number % 10}")] for number in range(200)]
+        tasks = [asyncio.create_task(complete(cached, messages)) for messages in asked]
+        for number, task in enumerate(tasks):
+            if number % 20 == 0:
+                await asyncio.sleep(0)
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        assert cached._flights == {}
+        await cached.close()
+        await asyncio.wait_for(server.all_left(), 5)
+    assert asyncio.all_tasks() == before

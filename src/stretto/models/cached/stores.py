@@ -152,7 +152,7 @@ class SqliteStore:
             opened = sqlite3.connect(self._path, isolation_level=None, timeout=0.05, check_same_thread=False)
             try:
                 opened.execute("PRAGMA journal_mode=WAL")
-                opened.execute("PRAGMA synchronous=OFF")  # a lost answer is asked for again
+                opened.execute("PRAGMA synchronous=NORMAL")
                 opened.executescript(_TABLE)
             except sqlite3.Error:
                 opened.close()
@@ -165,7 +165,7 @@ class SqliteStore:
         if self._broken or "locked" in str(error):
             return
         self._broken = True
-        _log.warning("answers cannot be kept in %s: %s", self._path, error)
+        _log.warning("answers cannot be kept in %s: %s; remove it, or give another path", self._path, error)
 
     def close(self) -> None:
         """Closes the file."""
