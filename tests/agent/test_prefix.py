@@ -9,6 +9,8 @@ import pytest
 
 from stretto import Agent, Document, KnowledgeBase, Model, tool
 from stretto.messages import ToolCall
+from stretto.nodes import shown
+from stretto.nodes.node import last_turns
 from stretto.testing import ChatServer, HashingEmbedder
 from stretto.usage import Usage
 
@@ -61,6 +63,20 @@ async def test_the_beginning_of_a_plain_conversation_moves_once_in_four_turns() 
     moved = [turn for turn in range(1, TURNS) if usages[turn].cached_tokens < usages[turn - 1].cached_tokens]
     assert moved == [7]
     assert cached_share(usages) >= 0.7
+
+
+async def test_a_beginning_that_moved_with_each_turn_would_cost_half_as_much_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def moving(messages, turns, *, room):
+        return last_turns(messages, turns)
+
+    steady = sum(await used(), Usage())
+    monkeypatch.setattr(shown, "steady_turns", moving)
+    usages = await used()
+    moved = sum(usages, Usage())
+    assert moved.input_tokens - moved.cached_tokens > 1.5 * (steady.input_tokens - steady.cached_tokens)
+    assert cached_share(usages) < 0.45
 
 
 async def test_most_of_a_conversation_with_tools_comes_from_the_cache() -> None:
