@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from stretto.errors import Pause
-from stretto.events import Event, TextDelta, UsageReported
+from stretto.events import Event, OutputDelta, TextDelta, UsageReported
 from stretto.results import Citation, Missing, ToolRun
 from stretto.settings import Limits
 from stretto.usage import Usage
@@ -148,7 +148,7 @@ class RunContext:
         run.number += 1
         event.run_id, event.number, event.node = run.id, run.number, event.node or self.node
         event.at = time.perf_counter() - run.started
-        if isinstance(event, TextDelta) and "first_text" not in run.timings:
+        if isinstance(event, TextDelta | OutputDelta) and "first_text" not in run.timings:
             run.timings["first_text"] = event.at
         run.sink(event)
 

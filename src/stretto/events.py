@@ -56,6 +56,16 @@ class TextDelta(_Event, tag="text.delta"):
     chunks: int = 1
 
 
+class OutputDelta(_Event, tag="output.delta"):
+    """A structured answer as far as it is known: plain data that takes the place of the event before.
+
+    Texts and numbers at its end may still grow. The last one is the whole, checked answer; None takes back
+    what was shown.
+    """
+
+    partial: Any = None
+
+
 class ReasoningDelta(_Event, tag="reasoning.delta"):
     """What the model thinks aloud."""
 
@@ -143,6 +153,7 @@ Event = (
     | NodeStarted
     | NodeFinished
     | TextDelta
+    | OutputDelta
     | ReasoningDelta
     | ToolStarted
     | ToolFinished

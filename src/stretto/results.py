@@ -56,7 +56,7 @@ class Result(Plain, frozen=True):
     tools: tuple[ToolRun, ...] = ()
     usage: Usage = Usage()
     timings: dict[str, float] = {}
-    """Seconds by node, `total`, and `first_text`."""
+    """Seconds by node, `total`, and `first_text`: the first text or partial object."""
     missing: tuple[Missing, ...] = ()
     interrupts: dict[str, Any] = {}
     """Questions that wait for an answer, by call id."""

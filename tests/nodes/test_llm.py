@@ -1,12 +1,10 @@
 """`llm` shows text as it comes, runs tools, attributes the answer, and says what was missing."""
 
-from dataclasses import dataclass
-
 import pytest
 
 from stretto.context import Run, RunContext
 from stretto.documents import Chunk, Document, Hit
-from stretto.errors import BadResponse, ModelUnavailable, OutputInvalid
+from stretto.errors import BadResponse, ModelUnavailable
 from stretto.events import Cited, Event, Retracted, TextDelta
 from stretto.messages import Image, Message, ToolCall, ToolResult
 from stretto.models.protocol import Capabilities
@@ -159,19 +157,6 @@ async def test_a_picture_becomes_words_for_a_model_that_does_not_see() -> None:
     state = {"messages": [Message.user("what is it?", picture)], "question": "what is it?"}
     await llm(model)(state, ctx)
     assert "a receipt" in model.requests[0].messages[-1].text
-
-
-async def test_structured_output_is_an_object_and_a_wrong_one_a_typed_error() -> None:
-    @dataclass
-    class Size:
-        frame: int
-
-    ctx, _ = watched()
-    update = await llm(ScriptedModel('{"frame": 54}'), schema=Size)(asking("which?"), ctx)
-    assert update["output"] == Size(54)
-    with pytest.raises(OutputInvalid) as caught:
-        await llm(ScriptedModel('{"frame": "tall"}'), schema=Size)(asking("which?"), ctx)
-    assert caught.value.partial == '{"frame": "tall"}'
 
 
 async def test_say_says_its_text_and_what_was_missing() -> None:

@@ -28,6 +28,7 @@ from stretto.knowledge import KnowledgeBase
 from stretto.media.store import MediaStore
 from stretto.messages import Message, Part
 from stretto.models import Model
+from stretto.models.output import Form, Shape
 from stretto.models.protocol import ChatModel
 from stretto.observe import logged
 from stretto.prompts import Prompt
@@ -50,6 +51,8 @@ class Agent:
         tools: Functions with `@tool`, or plain typed functions.
         knowledge: A knowledge base, or the name or path of one.
         instructions: What the model is told before everything else.
+        output: What answers have to fit: a pydantic model, msgspec struct, dataclass, TypedDict or JSON
+            Schema. `result.output` is then an object of it, and the stream brings `OutputDelta`s.
         name: For events and logs.
         limits: What one run may use.
         budgets: What may be spent for a run, thread, tenant and node; as `Spending` with prices and counters.
@@ -66,6 +69,7 @@ class Agent:
         tools: Sequence[Tool | Callable[..., Any]] = (),
         knowledge: KnowledgeBase | str | Path | None = None,
         instructions: Prompt | str = "",
+        output: Shape | None = None,
         name: str = "agent",
         limits: Limits | None = None,
         budgets: Budgets | Spending | None = None,
@@ -81,6 +85,7 @@ class Agent:
         self.documents: Path | None = None
         """The folder whose documents are the knowledge, if any."""
         self._model: ChatModel | None = None
+        self._form = None if output is None else Form(output)
         if graph is None:
             if model is None:
                 raise ConfigError(
@@ -93,10 +98,11 @@ class Agent:
                 knowledge=self.knowledge,
                 prompt=instructions,
                 limits=self.limits,
+                output=self._form,
             )
-        elif model is not None or tools or instructions:
+        elif model is not None or tools or instructions or output is not None:
             raise ConfigError(
-                "an Agent takes either `graph` or `model`, `tools` and `instructions`, not both"
+                "an Agent takes either `graph` or `model`, `tools`, `instructions` and `output`, not both"
             )
         self.graph = graph
         self._spending = budgets if isinstance(budgets, Spending) else Spending(budgets)
@@ -304,6 +310,8 @@ class Agent:
             opened.serve_media(run)
             final, questions = await play(compiled, turn_input, run=run, resume=answers)
             await opened.prune(compiled, thread_id, waiting=bool(questions), fresh=fresh)
+        if self._form is not None and final.get("output") is not None:
+            final = {**final, "output": self._form.revive(final["output"])}
         run.timings["total"] = time.perf_counter() - run.started
         return _result(run, final, questions)
 

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from stretto._internal.yaml_files import read_yaml
 from stretto.agent.presets import answering
 from stretto.agent.project import AgentFile, Project, find_project
@@ -14,6 +16,8 @@ from stretto.agent.spec import AgentSpec, Models
 from stretto.errors import ConfigError, StrettoError
 from stretto.graph import Graph
 from stretto.knowledge import KnowledgeBase
+from stretto.models.output import Form
+from stretto.models.protocol import OutputSchema
 from stretto.tools import Tool
 from stretto.tools.load import load_tools
 
@@ -27,7 +31,8 @@ def read_folder(path: Path | str, *, model: str | None = None) -> tuple[AgentSpe
     file = read_yaml(folder / "agent.yaml", AgentFile)
     models = Models(project, file, model=model, source=folder / "agent.yaml")
     knowledge, documents = _knowledge(folder, project, file, models)
-    spec = AgentSpec(folder.name, folder, project, models, file, _tools(folder, project, file), knowledge)
+    tools, output = _tools(folder, project, file), _output(folder, file)
+    spec = AgentSpec(folder.name, folder, project, models, file, tools, knowledge, output)
     return spec, documents
 
 
@@ -45,6 +50,7 @@ def build_graph(spec: AgentSpec) -> Graph:
         seeing=spec.models.vision,
         cite=spec.models.embed if spec.knowledge is not None else False,
         limits=spec.limits,
+        output=None if spec.output is None else Form(spec.output),
     )
 
 
@@ -114,6 +120,20 @@ def _tools(folder: Path, project: Project, file: AgentFile) -> tuple[Tool, ...]:
             )
         found += chosen
     return tuple(found)
+
+
+def _output(folder: Path, file: AgentFile) -> OutputSchema | None:
+    """The JSON Schema that answers have to fit."""
+    if not isinstance(file.output, str):
+        return None if file.output is None else OutputSchema(folder.name, file.output)
+    source = folder / file.output
+    if not source.is_file():
+        raise ConfigError(f"output: there is no file {source}", where=str(folder / "agent.yaml"))
+    try:
+        schema = msgspec.json.decode(source.read_bytes(), type=dict[str, Any])
+    except ValueError as error:
+        raise ConfigError(f"is no JSON Schema: {error}", where=str(source)) from None
+    return OutputSchema(source.name.partition(".")[0], schema)
 
 
 def _knowledge(

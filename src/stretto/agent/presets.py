@@ -1,12 +1,15 @@
 """The graph of an agent that brings none: look at pictures, search the knowledge, answer with tools."""
 
 from collections.abc import Sequence
+from typing import Any
 
+from stretto.context import RunContext
 from stretto.graph import END, START, Conversation, Graph
 from stretto.knowledge import KnowledgeBase, by_sentence
+from stretto.models.output import Form
 from stretto.models.protocol import ChatModel, Embedder
 from stretto.nodes import llm, retrieve, vision
-from stretto.nodes.node import State, pictures_of
+from stretto.nodes.node import NodeFunction, State, Update, declares, pictures_of
 from stretto.prompts import Prompt
 from stretto.settings import Limits
 from stretto.tools import Tool
@@ -20,6 +23,18 @@ in one to three sentences. If they do not hold the answer, say that you do not k
 
 Question: {{question}}"""
 WITH_PICTURE = "{{looks}}\n\nQuestion: {{question}}"
+
+
+def _kept_plain(node: NodeFunction, form: Form) -> NodeFunction:
+    """`node`, with its object as plain data: a thread can keep that, whatever class the object has."""
+    marked: Any = node
+
+    @declares(reads=marked.reads, writes=marked.writes, effects=marked.effects)
+    async def answer(state: State, ctx: RunContext) -> Update:
+        update = await node(state, ctx)
+        return {**update, "output": form.plain(update["messages"][-1].text)}
+
+    return answer
 
 
 async def has_picture(state: State) -> bool:
@@ -36,15 +51,19 @@ def answering(
     seeing: ChatModel | None = None,
     cite: Embedder | bool = True,
     limits: Limits | None = None,
+    output: Form | None = None,
 ) -> Graph:
-    """The preset graph: `look` only for what the model cannot see itself, `search` only with knowledge."""
+    """The preset graph: `look` only for what the model cannot see itself, `search` only with knowledge.
+
+    With `output`, the state's key `output` holds the object as plain data.
+    """
     graph = Graph(Conversation, max_steps=(limits or Limits()).steps)
     sees = model.capabilities.vision and seeing in (None, model)
     template = WITH_KNOWLEDGE if knowledge is not None else WITH_PICTURE if not sees else None
     ask = Prompt("preset", template) if template else None
-    graph.add_node(
-        "answer", llm(model, prompt=prompt, ask=ask, tools=tools, cite=cite if knowledge else False)
-    )
+    cited = cite if knowledge else False
+    answer = llm(model, prompt=prompt, ask=ask, tools=tools, cite=cited, schema=output)
+    graph.add_node("answer", answer if output is None else _kept_plain(answer, output))
     graph.add_edge("answer", END)
     first = "answer"
     if knowledge is not None:

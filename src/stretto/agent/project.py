@@ -66,6 +66,8 @@ class AgentFile(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """What may be spent for a run, thread, tenant and node, and what is done when it is nearly spent."""
     prices: dict[str, Price] | None = None
     """What models cost; wins over stretto.yaml, model by model. `{}` prices by the package alone."""
+    output: str | dict[str, Any] | None = None
+    """What answers have to fit: a JSON Schema, or the name of a file with one in the agent's folder."""
     options: dict[str, Any] = {}
     """Whatever the agent's own graph.py reads."""
 

@@ -15,7 +15,7 @@ from stretto.errors import ConfigError, ModelNotFound
 from stretto.knowledge import KnowledgeBase
 from stretto.models import embedder
 from stretto.models.files import ModelFile, open_model
-from stretto.models.protocol import ChatModel, Embedder
+from stretto.models.protocol import ChatModel, Embedder, OutputSchema
 from stretto.prompts import Prompt, load
 from stretto.settings import Limits
 from stretto.tools import Tool
@@ -75,7 +75,7 @@ class Models:
     def _open(self, part: str, file: ModelFile) -> ChatModel:
         """The model that plays `part`; what is wrong with its name is told with the place that says it."""
         try:
-            return open_model(file, root=self._project.root)
+            return open_model(file, self._project.storage, root=self._project.root)
         except (ModelNotFound, ConfigError) as error:
             where = "" if getattr(error, "where", "") else self._place(part, file)
             if not where:
@@ -117,6 +117,9 @@ class AgentSpec:
     file: AgentFile = field(default_factory=AgentFile)
     tools: tuple[Tool, ...] = ()
     knowledge: KnowledgeBase | None = None
+
+    output: OutputSchema | None = None
+    """What answers have to fit, by agent.yaml."""
 
     @property
     def limits(self) -> Limits:

@@ -18,6 +18,11 @@ def print_json(value: Any) -> None:
     sys.stdout.write(msgspec.json.encode(value, enc_hook=str).decode() + "\n")
 
 
+def as_plain(value: Any) -> Any:
+    """What JSON has no form for: a pydantic model as its fields, all else as text."""
+    return value.model_dump(mode="json") if hasattr(value, "model_dump") else str(value)
+
+
 def console(*, error: bool = False) -> "Console":
     """A rich console on stdout (or stderr), as wide as the terminal; 100 columns where there is none."""
     from rich.console import Console  # noqa: PLC0415 (70 ms of CPU that `--help` and `--json` do not need)

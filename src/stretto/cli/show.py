@@ -1,9 +1,11 @@
 """Prints a turn live: the path through the graph, the text as it comes, sources, timings and tokens."""
 
+import msgspec
 from rich.console import Console
 from rich.markup import escape
 
 from stretto._internal.redact import redact
+from stretto.cli.output import as_plain
 from stretto.display import with_marks
 from stretto.errors import StrettoError
 from stretto.events import (
@@ -69,6 +71,8 @@ class Show:
         self._console.print(escape(text), end="", highlight=False, soft_wrap=True)
 
     def _end(self, result: Result) -> None:
+        if result.output is not None and not isinstance(result.output, str):
+            self._text(marked(result))
         if self._in_text:
             self._console.print()
         for citation in result.citations:
@@ -86,9 +90,9 @@ class Show:
 
 
 def marked(result: Result) -> str:
-    """The answer with the numbers of its sources."""
+    """The answer with the numbers of its sources; a structured one as JSON."""
     if not isinstance(result.output, str):
-        return str(result.output)
+        return msgspec.json.format(msgspec.json.encode(result.output, enc_hook=as_plain)).decode()
     return with_marks(result.output, ((citation.span[1], citation.number) for citation in result.citations))
 
 

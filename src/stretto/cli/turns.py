@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from stretto.cli.output import console, progress
+from stretto.cli.output import as_plain, console, progress
 from stretto.errors import MediaNotFound
 from stretto.events import RunFinished
 from stretto.messages import Audio, File, Image, Part
@@ -68,5 +68,5 @@ async def turn(agent: "Agent", question: list[Part | str], thread_id: str | None
 
 def as_object(result: Result) -> dict[str, Any]:
     """A result as `--json` prints it."""
-    everything = msgspec.to_builtins(result, enc_hook=str)
+    everything = msgspec.to_builtins(result, enc_hook=as_plain)
     return {name: everything[name] for name in SHOWN}

@@ -6,6 +6,8 @@ wire/         any endpoint that speaks Chat Completions; openai_client: the same
 responses/    the same endpoints where they speak OpenAI's Responses API
 embeddings    any endpoint that speaks OpenAI's /embeddings
 pool/         Pool: many models play as one
+output        structured output; strict: JSON Schema as endpoints want it; partial: JSON while it comes in
+cached/       answers kept, and one call for several who ask the same
 local/        models that run on this machine
 """
 

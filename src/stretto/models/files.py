@@ -24,6 +24,15 @@ POOL = "pool:"
 """How the name of a pool begins."""
 
 
+class CacheFile(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """Answers of a model that are kept, given at once to who asks the same again. `{}` takes the usual."""
+
+    ttl: Annotated[float, Meta(gt=0)] = 3600.0
+    """Seconds."""
+    megabytes: Annotated[int, Meta(ge=1)] = 256
+    """Of `answers.sqlite` in the project's storage."""
+
+
 class ModelFile(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """A model with its endpoint. A plain string is short for `model` alone."""
 
@@ -37,6 +46,8 @@ class ModelFile(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     settings: ModelSettings = ModelSettings()
     options: dict[str, Any] = {}
     """What the provider takes besides: `threads` or `n_ctx` of a local model, for instance."""
+    cache: CacheFile | None = None
+    """Keep its answers. Without it, none is kept."""
 
 
 class MemberFile(ModelFile, forbid_unknown_fields=True, kw_only=True):
@@ -74,12 +85,17 @@ def member_file(member: str | MemberFile) -> MemberFile:
 
 
 def open_model(
-    file: ModelFile, *, root: Path | None = None, settings: ModelSettings | None = None
+    file: ModelFile,
+    storage: Path | None = None,
+    *,
+    root: Path | None = None,
+    settings: ModelSettings | None = None,
 ) -> ChatModel:
     """The model that `file` describes. The key is read from the environment, never from a file.
 
     Args:
         file: the description.
+        storage: the folder for the answers of a model with `cache:`; they stay in memory without one.
         root: the project whose pools `pool:NAME` means; the one around the working directory if None.
         settings: used instead of the file's.
 
@@ -88,7 +104,7 @@ def open_model(
         ConfigError: something in it is wrong, or its key is not set.
     """
     own = {"root": root} if file.model.startswith(POOL) else {}
-    return Model(
+    model = Model(
         file.model,
         base_url=file.base_url,
         api_key=api_key_of(file),
@@ -97,6 +113,22 @@ def open_model(
         **own,
         **file.options,
     )
+    return model if file.cache is None else _cached(model, file, file.cache, storage)
+
+
+def _cached(model: ChatModel, file: ModelFile, cache: CacheFile, storage: Path | None) -> ChatModel:
+    from stretto.models.cached import (  # noqa: PLC0415 (sqlite and asyncio, for those who keep answers)
+        Cached,
+        MemoryStore,
+        SqliteStore,
+    )
+
+    size = cache.megabytes * 1024 * 1024
+    store = (
+        SqliteStore(storage / "answers.sqlite", max_bytes=size) if storage else MemoryStore(max_bytes=size)
+    )
+    what = msgspec.json.encode([file.base_url, file.headers, file.settings, file.options])
+    return Cached(model, store, ttl=cache.ttl, scope=what.decode())
 
 
 def api_key_of(file: ModelFile) -> str | None:

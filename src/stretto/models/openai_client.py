@@ -90,6 +90,7 @@ class ClientChat:
             settings=settings,
             usual=self._usual,
             prefill=self._capabilities.prefill,
+            json_schema=self._capabilities.json_schema,
         )
         deadlines = Deadlines(settings, self._where)
         answer = Answer(self._where, self._secrets)

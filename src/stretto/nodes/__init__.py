@@ -3,7 +3,7 @@
 llm.py       asks a model, runs its tools         vision.py   says what pictures show
 retrieve.py  searches a knowledge base            tools.py    runs tool calls
 route.py     chooses the way                      node.py     what every node declares
-shown.py     what a model is shown
+shown.py     what a model is shown             voice.py    what a person sees of a model call
 say.py       says a fixed text                 quote.py    replaces an answer without support
 budgeted.py  holds a model's calls to the run's budgets
 """

@@ -7,29 +7,22 @@ import msgspec
 
 from stretto.context import RunContext
 from stretto.documents import Hit
-from stretto.errors import BadResponse, ModelError
-from stretto.events import Cited, ReasoningDelta, Retracted, TextDelta
+from stretto.events import Cited, TextDelta
 from stretto.knowledge.cite import attribute
-from stretto.messages import Message, Refusal, ToolCall, ToolSpec
-from stretto.models.output import Shape, output_schema, parse_output
-from stretto.models.protocol import (
-    ChatModel,
-    Embedder,
-    OutputSchema,
-    ReasoningPiece,
-    Reply,
-    RetractPiece,
-    TextPiece,
-)
+from stretto.messages import Message, ToolSpec
+from stretto.models.output import Form, Shape
+from stretto.models.protocol import ChatModel, Embedder, Reply
 from stretto.nodes.budgeted import affordable, context_for
 from stretto.nodes.node import NodeFunction, State, Update, declares, question_of
 from stretto.nodes.route import Choice
 from stretto.nodes.shown import looks_text, numbered, seen, shown
+from stretto.nodes.voice import fitting, spoken
 from stretto.prompts import Prompt
 from stretto.results import Citation, Missing
 from stretto.settings import ModelSettings
 from stretto.tools import Tool
 from stretto.tools.execute import execute
+from stretto.usage import Usage
 
 Values = Callable[[State], Mapping[str, str]]
 
@@ -40,7 +33,7 @@ def llm(
     prompt: Prompt | str = "",
     ask: Prompt | None = None,
     tools: Sequence[Tool] = (),
-    schema: Shape | None = None,
+    schema: Shape | Form | None = None,
     settings: ModelSettings | None = None,
     cite: Embedder | bool = False,
     passages: int = 3,
@@ -57,11 +50,12 @@ def llm(
         prompt: The instructions. A Prompt may use `{{question}}`, `{{passages}}`, `{{looks}}` and `values`.
         ask: How the last user message is put to the model; the conversation keeps what the person wrote.
         tools: What the model may call.
-        schema: The type the answer has to fit; `output` is then an object of it.
+        schema: The type the answer has to fit: `output` is an object of it, which `OutputDelta`s show grow
+            in place of raw text. An answer that does not fit is asked for once more.
         settings: How the model is asked.
         cite: Attribute the answer to the hits: True by words alone, an embedder by meaning too.
         passages: How many hits the model is shown.
-        history: How many turns the model is shown, this one included.
+        history: How many turns the model is shown at least, this one included; see `steady_turns`.
         max_rounds: How often the model may call tools before it has to answer.
         offer: Names the one tool that the model has to call first, as `nearest(...)` does: what small models
             choose badly is chosen for them. None, or no name: the model is offered all and decides.
@@ -69,7 +63,7 @@ def llm(
         values: More values for the prompts, from the state.
     """
     play = _Toolset({tool.name: tool for tool in tools}, max_rounds, relay)
-    wanted = output_schema(schema) if schema is not None else None
+    form = schema if isinstance(schema, Form) or schema is None else Form(schema)
 
     @declares(
         reads=("messages", "question", "hits", "looks", "missing"),
@@ -81,17 +75,16 @@ def llm(
         known = {"question": question_of(state), "passages": numbered(hits), "looks": looks_text(state)}
         known.update(values(state) if values else {})
         conversation = await shown(state, model, prompt, ask, known, turns, ctx)
-        text = say_missing(state.get("missing") or (), ctx) if wanted is None else ""
+        text = say_missing(state.get("missing") or (), ctx) if form is None else ""
         down = len(ctx.run.missing)
         offered = await offer(state, ctx) if offer else None
-        added, said = await _talk(model, conversation, play.only(offered), wanted, settings, ctx)
+        added, said, output = await _talk(model, conversation, play.only(offered), form, settings, ctx)
         text += said
-        if wanted is None:
+        if form is None:
             text += say_missing(ctx.run.missing[down:], ctx, before="\n\n")
         citations = await _cited(text, known["question"], hits, cite, ctx) if cite and hits else []
         added[-1] = msgspec.structs.replace(added[-1], id=f"{ctx.run_id}:{ctx.node}")
-        output = text if schema is None else parse_output(schema, added[-1].text)
-        return {"messages": added, "output": output, "citations": citations}
+        return {"messages": added, "output": text if form is None else output, "citations": citations}
 
     return answer
 
@@ -122,30 +115,42 @@ async def _talk(
     model: ChatModel,
     conversation: Sequence[Message],
     tools: _Toolset,
-    schema: OutputSchema | None,
+    form: Form | None,
     settings: ModelSettings | None,
     ctx: RunContext,
-) -> tuple[list[Message], str]:
-    """The messages up to the answer, with the rounds of tools before it, and the text that was shown."""
+) -> tuple[list[Message], str, Any]:
+    """The messages up to the answer, with the rounds of tools before it, its text, and its object, if any."""
     added: list[Message] = []
     text = ""
     model = affordable(model, ctx)
+    output: Any = None
     for number in range(tools.rounds + 1):
         asked = [*conversation, *await seen(added, model, ctx)]
         specs, choice = tools.at(number)
-        reply = await _stream(model, asked, specs, schema, (settings or ModelSettings()).merged(choice), ctx)
-        added.append(reply.message)
+        reply = await spoken(model, asked, specs, form, (settings or ModelSettings()).merged(choice), ctx)
         text += reply.message.text
         if not reply.message.tool_calls or number == tools.rounds:
+            message = reply.message
+            if form is not None:
+                output, message = await fitting(model, asked, reply, form, settings, ctx)
+            added.append(message)
             break
+        added.append(reply.message)
         results = await execute(reply.message.tool_calls, tools.table, ctx)
         added.append(Message.tool(*results))
-        text += _pause_in(text, ctx)
         if tools.relay:
-            told = "\n".join(result.text for result in results)
-            ctx.emit(TextDelta(text=told, chunks=0))
-            return [*added, Message.assistant(told)], text + told
-    return added, text
+            told = Message.assistant("\n".join(result.text for result in results))
+            if form is not None:
+                output, told = await fitting(model, asked, Reply(told, Usage()), form, settings, ctx)
+            else:
+                text += _pause_in(text, ctx)
+                ctx.emit(TextDelta(text=told.text, chunks=0))
+            added.append(told)
+            text += told.text
+            break
+        if form is None:
+            text += _pause_in(text, ctx)
+    return added, text if form is None else added[-1].text, output
 
 
 async def _cited(
@@ -176,44 +181,3 @@ def say_missing(missing: Sequence[Missing], ctx: RunContext, *, before: str = ""
     text = f"{before}(This answer was made without a part of my means. {parts})\n\n"
     ctx.emit(TextDelta(text=text, chunks=0))
     return text
-
-
-def _says_otherwise(message: Message) -> bool:
-    """Whether a message without text calls a tool or declines."""
-    return any(isinstance(part, ToolCall | Refusal) for part in message.parts)
-
-
-async def _stream(
-    model: ChatModel,
-    messages: Sequence[Message],
-    tools: Sequence[Any],
-    schema: OutputSchema | None,
-    settings: ModelSettings | None,
-    ctx: RunContext,
-) -> Reply:
-    """One model call, its text shown as it comes; what was shown is taken back when the call fails."""
-    said = 0
-    reply: Reply | None = None
-    try:
-        # read to its end, past the reply: a stream that is left behind costs a task that closes it
-        async for piece in model.stream(messages, tools=tools, schema=schema, settings=settings):
-            if isinstance(piece, TextPiece):
-                said += len(piece.text)
-                ctx.emit(TextDelta(text=piece.text, chunks=piece.chunks))
-            elif isinstance(piece, RetractPiece):
-                said -= piece.length
-                ctx.emit(Retracted(length=piece.length))
-            elif isinstance(piece, Reply):
-                reply = piece
-            elif isinstance(piece, ReasoningPiece):
-                ctx.emit(ReasoningDelta(text=piece.text))
-        if reply is None:
-            raise ModelError(f"{model.name} ended its answer without a reply")
-        ctx.spend(reply.usage, model=reply.model or model.name)
-        if not reply.message.text.strip() and not _says_otherwise(reply.message):
-            raise BadResponse(f"{model.name} answered nothing; it ended by `{reply.finish}`")
-    except ModelError:
-        if said:
-            ctx.emit(Retracted(length=said))
-        raise
-    return reply

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
 from stretto.context import RunContext
-from stretto.messages import Message
+from stretto.messages import Message, Part, ToolCall
 
 State = Mapping[str, Any]
 """The state as a node sees it."""
@@ -49,6 +49,29 @@ def last_turns(messages: Sequence[Message], turns: int) -> list[Message]:
     if len(starts) <= turns:
         return list(messages)
     return list(messages[starts[-turns] :])
+
+
+def steady_turns(messages: Sequence[Message], turns: int, *, room: int) -> list[Message]:
+    """The messages of the last `turns` turns and, where there is room, of up to `turns - 1` before them.
+
+    They begin at the same message for `turns` turns on end, and then `turns` later: a prompt whose beginning
+    moved with each turn would be read anew each time, while most of one that stays comes from the cache.
+
+    Args:
+        messages: The conversation.
+        turns: The least that is shown.
+        room: Characters of text that all may have together; with more, the last `turns` are shown alone.
+    """
+    count = sum(1 for message in messages if message.role == "user")
+    more = max(count - turns, 0) % max(turns, 1)
+    steady = last_turns(messages, turns + more)
+    if more and sum(_length(part) for message in steady for part in message.parts) > room:
+        return last_turns(messages, turns)
+    return steady
+
+
+def _length(part: Part) -> int:
+    return len(part.arguments) if isinstance(part, ToolCall) else len(getattr(part, "text", ""))
 
 
 def pictures_of(state: State) -> list[Any]:

@@ -15,6 +15,7 @@ from stretto.context import RunContext
 from stretto.errors import ConfigError, StrettoError
 from stretto.knowledge import KnowledgeBase
 from stretto.messages import Message
+from stretto.models.partial import json_in
 from stretto.models.protocol import ChatModel, Embedder, OutputSchema, complete
 from stretto.nodes.budgeted import affordable
 from stretto.nodes.node import NodeFunction, State, Update, declares, earlier_questions, question_of
@@ -161,4 +162,4 @@ def ask_model(model: ChatModel, routes: Mapping[str, Route], *, none: str | None
 
 
 def _named(text: str) -> Any:
-    return msgspec.json.decode(text, type=dict[str, Any]).get("route")
+    return msgspec.json.decode(json_in(text, "{"), type=dict[str, Any]).get("route")

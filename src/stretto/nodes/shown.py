@@ -9,7 +9,7 @@ from stretto.documents import Hit
 from stretto.media.resolve import resolve
 from stretto.messages import Image, Message, Part, Text, ToolCall, ToolResult
 from stretto.models.protocol import ChatModel
-from stretto.nodes.node import State, last_turns
+from stretto.nodes.node import State, steady_turns
 from stretto.prompts import Prompt
 
 NOT_ENDED = "This call was left before it ended; whether it took effect is not known."
@@ -44,7 +44,8 @@ async def shown(
     ctx: RunContext,
 ) -> list[Message]:
     """What the model is shown: instructions, the last turns, and the last question as `ask` puts it."""
-    messages = answered(last_turns(state["messages"], history))
+    room = model.capabilities.context  # in characters: a quarter of its tokens
+    messages = answered(steady_turns(state["messages"], history, room=room))
     if ask is not None:
         last = max(index for index, message in enumerate(messages) if message.role == "user")
         media = messages[last].media if model.capabilities.vision else ()

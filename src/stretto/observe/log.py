@@ -17,6 +17,7 @@ from stretto.events import (
     Interrupted,
     NodeFinished,
     NodeStarted,
+    OutputDelta,
     ReasoningDelta,
     Retracted,
     Retrieved,
@@ -38,7 +39,7 @@ def logged(sink: Sink) -> Sink:
 
     def tell(event: Event) -> None:
         sink(event)
-        if not isinstance(event, TextDelta | ReasoningDelta):  # the many, and never logged
+        if not isinstance(event, TextDelta | OutputDelta | ReasoningDelta):  # the many, and never logged
             _tell(event)
 
     return tell

@@ -19,6 +19,7 @@ from stretto.testing import completions, responses
 from stretto.testing.completions import Completion, event_of, status_of, vector_of
 from stretto.testing.faults import BEFORE, Fault, broken, halves, headers_of, log_normal
 from stretto.testing.http_server import Exchange, HttpServer, Served
+from stretto.testing.prefix import PrefixCache
 from stretto.testing.scripted import (
     Request,
     Script,
@@ -73,6 +74,8 @@ class ChatServer(HttpServer):
         context: tokens a conversation may have.
         api_key: the key it asks for, as bearer token or in `api-key`.
         dimensions: of its embeddings.
+        prefix_cache: report as cached the tokens that a request has in common with the beginning of an
+            earlier one.
         port: 0 takes a free one.
     """
 
@@ -88,6 +91,7 @@ class ChatServer(HttpServer):
         context: int = 8192,
         api_key: str | None = None,
         dimensions: int = 32,
+        prefix_cache: bool = False,
         port: int = 0,
     ) -> None:
         super().__init__(port=port)
@@ -101,6 +105,7 @@ class ChatServer(HttpServer):
         self._context = context
         self._key = api_key
         self._dimensions = dimensions
+        self._prefixes = PrefixCache() if prefix_cache else None
         self.prefilled: list[str] = []
         """The texts that answers went on behind, one for each continuation that was asked for."""
 
@@ -165,7 +170,8 @@ class ChatServer(HttpServer):
         if isinstance(said, BaseException):
             return _refuse(exchange, said)
         message, written, finish = cut_to(_behind(said, prefix), request.settings.max_tokens)
-        completion = Completion(message, finish, read, written, body["model"])
+        cached = self._prefixes.read(request) if self._prefixes else None
+        completion = Completion(message, finish, read, written, body["model"], cached)
         if not await self._begins(fault, exchange):
             return False
         if not body.get("stream") or (fault is not None and fault.kind == "whole"):

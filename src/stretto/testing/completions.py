@@ -27,13 +27,17 @@ class Completion(msgspec.Struct):
     read: int
     written: int
     model: str
+    cached: int | None = None
+    """Of the tokens read, those that were in a cache; None where there is none."""
 
-    def usage(self) -> dict[str, int]:
+    def usage(self) -> dict[str, Any]:
         """Tokens as the wire counts them."""
+        details = {} if self.cached is None else {"prompt_tokens_details": {"cached_tokens": self.cached}}
         return {
             "prompt_tokens": self.read,
             "completion_tokens": self.written,
             "total_tokens": self.read + self.written,
+            **details,
         }
 
 

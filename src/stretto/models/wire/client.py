@@ -156,6 +156,7 @@ class WireChat:
             settings=settings,
             usual=self._usual,
             prefill=self._capabilities.prefill,
+            json_schema=self._capabilities.json_schema,
         )
 
     def _answer(self) -> Answer:

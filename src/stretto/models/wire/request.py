@@ -6,6 +6,7 @@ from typing import Any
 
 from stretto.errors import ConfigError
 from stretto.messages import Message, ToolSpec
+from stretto.models.output import told
 from stretto.models.protocol import OutputSchema
 from stretto.models.providers import Usual
 from stretto.models.wire.convert import to_wire
@@ -24,6 +25,7 @@ def request_body(
     settings: ModelSettings,
     usual: Usual = _USUAL,
     prefill: bool = False,
+    json_schema: bool = True,
 ) -> dict[str, Any]:
     """The body of a streamed call.
 
@@ -37,11 +39,14 @@ def request_body(
         settings: how it is asked.
         usual: what its provider calls things, and whether it wants earlier reasoning back.
         prefill: the model goes on with an assistant message that stands last.
+        json_schema: the endpoint holds a model to a schema; where not, the schema stands in the instructions.
 
     Raises:
         ConfigError: `tool_choice` names a tool that is not among `tools`.
         MediaError: a part that cannot be sent.
     """
+    if schema is not None and not json_schema:
+        messages, schema = told(messages, schema), None
     body: dict[str, Any] = {
         "model": model,
         "messages": to_wire(messages, reasoning=usual.reasoning),
