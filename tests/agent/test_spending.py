@@ -252,3 +252,20 @@ def test_a_wrong_line_is_told_with_its_place(tmp_path: Path, line: str, told: st
     with pytest.raises(ConfigError, match=told) as error:
         Agent.from_folder(folder)
     assert "agent.yaml:2" in str(error.value)
+
+
+async def test_a_pool_of_the_project_answers_where_the_ladder_names_it(tmp_path: Path) -> None:
+    folder = tmp_path / "agents" / "desk"
+    folder.mkdir(parents=True)
+    async with ChatServer(otherwise=lambda request: "dear") as dear, ChatServer("cheap") as cheap:
+        (tmp_path / "stretto.yaml").write_text(
+            f"pools: {{cheap: {{members: [{{model: compatible:small, base_url: {cheap.url}}}]}}}}\n"
+        )
+        (folder / "agent.yaml").write_text(
+            f"model: {{model: compatible:large, base_url: {dear.url}}}\n"
+            "budgets:\n"
+            "  tenant: {calls: 2}\n"
+            "  ladder: [{at: 0.5, take: cheaper_model, model: pool:cheap}]\n"
+        )
+        async with Agent.from_folder(folder) as agent:
+            assert [(await agent.run("hi")).output for _ in range(2)] == ["dear", "cheap"]

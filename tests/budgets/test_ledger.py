@@ -201,6 +201,25 @@ async def test_the_time_of_a_run_goes_on_when_it_is_resumed_and_begins_anew_with
     await play(ledger_of(budgets, counters=counters), 0.01)
 
 
+async def test_a_run_that_died_or_failed_is_resumed_with_what_it_spent() -> None:
+    counters = MemoryCounters()
+    budgets = Budgets(run=Budget(calls=2))
+    died = ledger_of(budgets, counters=counters)
+    await died.reserve("a", MODEL, 1, answer=1)  # and no end: the process was killed
+    resumed = ledger_of(budgets, counters=counters)
+    with pytest.raises(LimitReached):
+        async with resumed.running(resumed=True):
+            await resumed.reserve("a", MODEL, 1, answer=1)
+            await resumed.reserve("a", MODEL, 1, answer=1)
+    again = ledger_of(budgets, counters=counters)
+    with pytest.raises(LimitReached):
+        async with again.running(resumed=True):
+            await again.reserve("a", MODEL, 1, answer=1)
+    fresh = ledger_of(budgets, counters=counters)
+    async with fresh.running(resumed=False):
+        await fresh.reserve("a", MODEL, 1, answer=1)
+
+
 async def test_the_time_of_a_thread_adds_up_over_its_runs() -> None:
     counters = MemoryCounters()
     budgets = Budgets(thread=WindowBudget(seconds=0.08))

@@ -131,7 +131,9 @@ class AgentSpec:
         declared = self.project.file.prices, self.file.prices
         prices = None if declared == (None, None) else {**(declared[0] or {}), **(declared[1] or {})}
         return Spending(
-            self.file.budgets, prices=prices, open_model=lambda name: open_model(ModelFile(model=name))
+            self.file.budgets,
+            prices=prices,
+            open_model=lambda name: open_model(ModelFile(model=name), root=self.project.root),
         )
 
     @property

@@ -75,8 +75,9 @@ async def play(
     before = running_context()
     use_context(RunContext(run))
     ledger = run.ledger = run.ledger or open_ledger(run)
+    resumed = resume is not None or turn_input is None
     try:
-        async with nullcontext() if ledger is None else ledger.running(resumed=resume is not None):
+        async with nullcontext() if ledger is None else ledger.running(resumed=resumed):
             given: Any = turn_input
             if resume is not None:
                 given = await _resuming(compiled, config, resume, thread_id or run.thread_id)
