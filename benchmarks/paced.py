@@ -1,7 +1,7 @@
 """CPU of a token when tokens come 20 ms apart, in 10 turns at a time; the server is a process of its own.
 
 The turn is that of `turn.py`: 2 streamed calls, 1 tool, 200 tokens. A row is void unless the joined text and
-the count of chunks are exact. Figures are microseconds of CPU a token of this process, the median of the rounds.
+the count of chunks are exact. Figures are microseconds of CPU a token of this process, the median of rounds.
 """
 
 import argparse
