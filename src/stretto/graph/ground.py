@@ -10,6 +10,7 @@ from langgraph import channels, pregel, runtime, types
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.errors import EmptyInputError, GraphBubbleUp, GraphRecursionError, InvalidUpdateError
 from langgraph.graph import state  # pyright: ignore[reportMissingTypeStubs]
+from langgraph.pregel import _read as read  # pyright: ignore[reportPrivateUsage, reportMissingTypeStubs]
 from langgraph.utils import runnable  # pyright: ignore[reportMissingTypeStubs]
 
 Compiled = Any
@@ -19,6 +20,7 @@ Pregel: type[Any] = pregel.Pregel
 Saver: type[Any] = BaseCheckpointSaver
 BinaryOperatorAggregate: type[Any] = channels.BinaryOperatorAggregate
 RunnableCallable: Any = runnable.RunnableCallable
+DEFAULT_BOUND: Any = read.DEFAULT_BOUND
 Command: type[Any] = types.Command
 Overwrite: type[Any] = types.Overwrite
 Send: type[Any] = types.Send
@@ -27,6 +29,7 @@ interrupt: Any = types.interrupt
 get_runtime: Any = runtime.get_runtime
 
 __all__ = [
+    "DEFAULT_BOUND",
     "BinaryOperatorAggregate",
     "Command",
     "Compiled",
