@@ -135,9 +135,12 @@ async def complete(
     settings: ModelSettings | None = None,
 ) -> Reply:
     """The whole answer at once."""
+    reply: Reply | None = None
     async for piece in model.stream(messages, tools=tools, schema=schema, settings=settings):
         if isinstance(piece, Reply):
-            return piece
+            reply = piece  # the stream is heard out: a generator left behind costs the loop a task
+    if reply is not None:
+        return reply
     raise RuntimeError(
         f"{model.name} ended its stream without a Reply"
     )  # a broken implementation, not a user's error

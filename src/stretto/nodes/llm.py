@@ -190,7 +190,7 @@ async def _stream(
     ctx: RunContext,
 ) -> Reply:
     """One model call, its text shown as it comes; what was shown is taken back when the call fails."""
-    said = 0
+    said, reply = 0, None
     try:
         async for piece in model.stream(messages, tools=tools, schema=schema, settings=settings):
             if isinstance(piece, TextPiece):
@@ -200,14 +200,16 @@ async def _stream(
                 said -= piece.length
                 ctx.emit(Retracted(length=piece.length))
             elif isinstance(piece, Reply):
-                ctx.spend(piece.usage, model=piece.model or model.name)
-                if not piece.message.text.strip() and not _says_otherwise(piece.message):
-                    raise BadResponse(f"{model.name} answered nothing; it ended by `{piece.finish}`")
-                return piece
+                reply = piece  # the stream is heard out: a generator left behind costs the loop a task
             elif isinstance(piece, ReasoningPiece):
                 ctx.emit(ReasoningDelta(text=piece.text))
+        if reply is None:
+            raise ModelError(f"{model.name} ended its answer without a reply")
+        ctx.spend(reply.usage, model=reply.model or model.name)
+        if not reply.message.text.strip() and not _says_otherwise(reply.message):
+            raise BadResponse(f"{model.name} answered nothing; it ended by `{reply.finish}`")
+        return reply
     except ModelError:
         if said:
             ctx.emit(Retracted(length=said))
         raise
-    raise ModelError(f"{model.name} ended its answer without a reply")
