@@ -193,19 +193,24 @@ class Agent:
     ) -> AsyncGenerator[Event]:
         """One turn as numbered events, `RunFinished` last. Takes what `run` takes; closing it cancels."""
         events: deque[Event] = deque()
-        ready = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        waiting: asyncio.Future[None] | None = None
         run = self._new_run(thread_id, deps, limits, tenant)
 
         def sink(event: Event) -> None:
             events.append(event)
-            ready.set()
+            wake()
+
+        def wake() -> None:
+            if waiting is not None and not waiting.done():
+                waiting.set_result(None)
 
         run.sink = sink
 
         def ended(turn: asyncio.Task[Result]) -> None:
             if not turn.cancelled():
                 turn.exception()  # looked at: one who left early is told of no failure any more
-            ready.set()
+            wake()
 
         turn = asyncio.create_task(self._turn(run, question, answers, kept=thread_id is not None))
         turn.add_done_callback(ended)
@@ -214,8 +219,8 @@ class Agent:
                 while events:
                     yield events.popleft()
                 if not turn.done():
-                    ready.clear()
-                    await ready.wait()
+                    waiting = loop.create_future()
+                    await waiting
             turn.result()
         finally:
             if not turn.done():

@@ -21,6 +21,7 @@ from stretto.graph.ground import (
     Saver,
     StateGraph,
 )
+from stretto.graph.lean import lean
 from stretto.graph.parts import START, Blueprint, Node, Route
 from stretto.graph.step import Reducer, Step, decide, way_of
 from stretto.threads.checkpoint.serializer import with_strict_serializer
@@ -51,6 +52,7 @@ def compile_graph(graph: Blueprint, checkpointer: Any = None, store: Any = None)
     if isinstance(checkpointer, Saver):
         checkpointer = with_strict_serializer(checkpointer, *graph.states)
     compiled: Any = builder.compile(checkpointer=checkpointer, store=store)
+    lean(compiled)
     compiled.config = {"recursion_limit": graph.steps + 1}  # langgraph wants one more than it takes
     return compiled
 

@@ -10,6 +10,7 @@ from langgraph import channels, pregel, runtime, types
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.errors import EmptyInputError, GraphBubbleUp, GraphRecursionError, InvalidUpdateError
 from langgraph.graph import state  # pyright: ignore[reportMissingTypeStubs]
+from langgraph.pregel import _read as read  # pyright: ignore[reportPrivateUsage, reportMissingTypeStubs]
 from langgraph.utils import runnable  # pyright: ignore[reportMissingTypeStubs]
 
 Compiled = Any
@@ -20,6 +21,7 @@ Saver: type[Any] = BaseCheckpointSaver
 BinaryOperatorAggregate: type[Any] = channels.BinaryOperatorAggregate
 DeltaChannel: type[Any] = channels.DeltaChannel
 RunnableCallable: Any = runnable.RunnableCallable
+DEFAULT_BOUND: Any = read.DEFAULT_BOUND
 Command: type[Any] = types.Command
 Overwrite: type[Any] = types.Overwrite
 Send: type[Any] = types.Send
@@ -28,6 +30,7 @@ interrupt: Any = types.interrupt
 get_runtime: Any = runtime.get_runtime
 
 __all__ = [
+    "DEFAULT_BOUND",
     "BinaryOperatorAggregate",
     "Command",
     "Compiled",

@@ -30,6 +30,10 @@ from stretto.events import (
 )
 
 _log = logging.getLogger("stretto.run")
+_MANY = (TextDelta, OutputDelta, ReasoningDelta)
+"""Never logged."""
+_WARNING = (BudgetLow, NodeFinished, Retracted)
+"""What may be logged as a warning."""
 
 
 def logged(sink: Sink) -> Sink:
@@ -39,10 +43,15 @@ def logged(sink: Sink) -> Sink:
 
     def tell(event: Event) -> None:
         sink(event)
-        if not isinstance(event, TextDelta | OutputDelta | ReasoningDelta):  # the many, and never logged
+        if not isinstance(event, _MANY):
             _tell(event)
 
-    return tell
+    def warn(event: Event) -> None:
+        sink(event)
+        if isinstance(event, _WARNING):
+            _tell(event)
+
+    return tell if _log.isEnabledFor(logging.INFO) else warn
 
 
 def _tell(event: Event) -> None:

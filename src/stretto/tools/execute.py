@@ -48,7 +48,8 @@ async def execute(calls: Sequence[ToolCall], tools: Mapping[str, Tool], ctx: Run
     settled = _repeated(calls, tools)
     settled |= _approvals({n: call for n, call in enumerate(calls) if n not in settled}, tools, ctx)
     waiting = [n for n in range(len(calls)) if n not in settled]
-    outcomes = await asyncio.gather(*(_run(calls[n], tools[calls[n].name], ctx) for n in waiting))
+    running = [asyncio.create_task(_run(calls[n], tools[calls[n].name], ctx)) for n in waiting]
+    outcomes = [await running[0]] if len(running) == 1 else await asyncio.gather(*running)
     settled |= dict(zip(waiting, outcomes, strict=True))
     results = [_result(call, settled[n], ctx) for n, call in enumerate(calls) if settled[n].pause is None]
     _raise_questions(outcome.pause for outcome in outcomes)

@@ -4,9 +4,23 @@ Knows no endpoint. A program that calls `asyncio.run` many times gets a working 
 """
 
 import asyncio
+import functools
 from collections.abc import AsyncGenerator
+from typing import Any
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
+
+
+class _Reading(ResponseHandler):
+    """aiohttp's connection, which asks its parser to go on after each chunk read: here only where it paused.
+
+    Every token of a stream is a chunk, so this is a fifth of what reading one costs.
+    """
+
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        if self._reading_paused:
+            super().resume_reading(resume_parser)
 
 
 class Sessions:
@@ -34,8 +48,10 @@ class Sessions:
 
     async def _keep(self, loop: asyncio.AbstractEventLoop) -> AsyncGenerator[aiohttp.ClientSession]:
         # `asyncio.run` closes the async generators of its loop at its end, and so this one's session.
+        connector: Any = aiohttp.TCPConnector(limit=self._limit, keepalive_timeout=60.0)
+        connector._factory = functools.partial(_Reading, loop=loop)
         session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=self._limit, keepalive_timeout=60.0),
+            connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=self._trust_env,
         )
