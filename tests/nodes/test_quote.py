@@ -3,7 +3,7 @@
 from stretto.context import Run, RunContext
 from stretto.documents import Chunk, Document, Hit, Look
 from stretto.events import Event, Retracted, TextDelta
-from stretto.messages import Message
+from stretto.messages import Message, Text, ToolResult
 from stretto.nodes import quote
 from stretto.results import Citation
 from stretto.testing import HashingEmbedder
@@ -79,3 +79,9 @@ async def test_rows_of_a_table_are_told_with_the_names_of_their_columns() -> Non
     update = await quote(HashingEmbedder(), most=1, least=0.1)(asked, RunContext())
     assert update["output"] == "Prices: Job: Puncture repair; Price: 16 euros"
     assert update["citations"][0].quote == "| Puncture repair | 16 euros |"
+
+
+async def test_what_a_tool_said_is_not_held_against_the_documents() -> None:
+    asked = state("For ever 👋🏽.")
+    told = [Message.user(QUESTION), Message.tool(ToolResult("1", (Text("for ever"),))), *asked["messages"]]
+    assert await quote(HashingEmbedder())(asked | {"messages": told}, RunContext()) == {}

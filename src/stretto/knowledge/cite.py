@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from stretto.documents import Hit
+from stretto.knowledge.rerank import Embeds
 from stretto.knowledge.sentences import sentence_spans
 from stretto.knowledge.spans import Span, spans_of
 from stretto.knowledge.words import Rarity, content, numbers, rarity
-from stretto.models.protocol import Embedder
 from stretto.results import Citation
 
 _MARK = re.compile(r"\[(\d{1,2}(?:\s*,\s*\d{1,2})*)\]")
@@ -50,7 +50,7 @@ async def attribute(
     answer: str,
     hits: Sequence[Hit],
     *,
-    embedder: Embedder | None = None,
+    embedder: Embeds | None = None,
     threshold: float = 0.5,
     question: str = "",
 ) -> list[Citation]:
@@ -93,7 +93,7 @@ async def _supports(
     rare: Rarity,
     asked: set[str],
     threshold: float,
-    embedder: Embedder | None,
+    embedder: Embeds | None,
 ) -> list[_Support]:
     if not claim.terms or claim.text.endswith("?"):
         return []
@@ -125,7 +125,7 @@ async def _nearest(
     spans: Sequence[Span],
     hits: Sequence[Hit],
     asked: set[str],
-    embedder: Embedder,
+    embedder: Embeds,
 ) -> list[_Support]:
     """For answers with few words of their own ("No.", "54"): the sentence nearest to question and answer.
 

@@ -5,15 +5,12 @@ is wrong more often (measured in `benchmarks/outside.py`). Asks no chat model; k
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from stretto.documents import Hit
+from stretto.knowledge.rerank import Embeds
 from stretto.knowledge.spans import Span, headed, is_header, spans_of
 from stretto.knowledge.words import content, rarity
 from stretto.results import Citation
-
-if TYPE_CHECKING:
-    from stretto.knowledge.rerank import Embeds
 
 WORDS = 0.3
 """What the question's words count beside the cosine, when a sentence has all of them."""
@@ -22,7 +19,7 @@ BESIDE = 0.1
 
 
 async def nearest_quotes(
-    question: str, hits: Sequence[Hit], embedder: "Embeds", *, least: float = 0.35, most: int = 2
+    question: str, hits: Sequence[Hit], embedder: Embeds, *, least: float = 0.35, most: int = 2
 ) -> list[Citation]:
     """The sentences nearest to `question`, in the order of the hits; neighbours are one quote.
 

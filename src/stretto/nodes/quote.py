@@ -12,11 +12,11 @@ from stretto.context import RunContext
 from stretto.documents import Chunk, Document, Hit, Look
 from stretto.events import Cited, Retracted, TextDelta
 from stretto.knowledge import attribute, nearest_quotes
+from stretto.knowledge.rerank import Embeds
 from stretto.knowledge.spans import in_words, is_row
 from stretto.knowledge.words import content, numbers
 from stretto.messages import Message, Text
-from stretto.models.protocol import Embedder
-from stretto.nodes.node import NodeFunction, State, Update, declares, question_of
+from stretto.nodes.node import NodeFunction, State, Update, declares, last_turns, question_of
 from stretto.nodes.retrieve import query_of
 from stretto.results import Citation
 
@@ -26,7 +26,7 @@ LINE = 0.2
 """The cosine from which a line of a picture is worth quoting: such lines are short and have no sentence."""
 
 
-def quote(embedder: Embedder, *, least: float = 0.35, most: int = 2, passages: int = 4) -> NodeFunction:
+def quote(embedder: Embeds, *, least: float = 0.35, most: int = 2, passages: int = 4) -> NodeFunction:
     """A node behind the one that answers with `cite=`.
 
     An answer that no passage supports is taken back for the quotes, unless pictures spoke or something was
@@ -34,7 +34,7 @@ def quote(embedder: Embedder, *, least: float = 0.35, most: int = 2, passages: i
     picture holds the answer.
 
     Args:
-        embedder: Finds the sentences nearest to the question.
+        embedder: Finds the sentences nearest to the question; a KnowledgeBase is one.
         least: The cosine from which they are worth quoting; below it the answer stays as it is.
         most: How many sentences of the documents are quoted, and how many lines of pictures.
         passages: In how many hits they are looked for; more than the model was shown does no harm.
@@ -48,7 +48,7 @@ def quote(embedder: Embedder, *, least: float = 0.35, most: int = 2, passages: i
         answer = state.get("output")
         hits: list[Hit] = list(state.get("hits") or [])[:passages]
         looks: Sequence[Look] = state.get("looks") or ()
-        if not isinstance(answer, str):
+        if not isinstance(answer, str) or _acted(state["messages"]):
             return {}
         question = question_of(state)
         lines = _lines(looks)
@@ -67,6 +67,11 @@ def quote(embedder: Embedder, *, least: float = 0.35, most: int = 2, passages: i
         return page.shown(state, answer, ctx)
 
     return support
+
+
+def _acted(messages: Sequence[Message]) -> bool:
+    """Whether a tool spoke in this turn: then the answer has another source."""
+    return "tool" in (message.role for message in last_turns(messages, 1))
 
 
 class _Page:
