@@ -14,6 +14,7 @@ from pathlib import Path
 
 from stretto import Agent, Image, Result
 from stretto.errors import StrettoError
+from stretto.events import RunFinished, TextDelta
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -34,15 +35,21 @@ def holds(part: str | list[str], text: str) -> bool:
     return any(normal(option) in normal(text) for option in options)
 
 
-def score(case: dict, result: Result) -> dict[str, bool | None]:
-    """Which expectations the result meets; None where the case has none."""
+def score(case: dict, result: Result, own: str) -> dict[str, bool | None]:
+    """Which expectations the result meets, None where the case has none.
+
+    `own` is the answer in the model's own words, without the quotes below it; tools speak for themselves.
+    """
     expect = case["expect"]
     text = str(result.output)
+    if expect["route"] == "tool":
+        own = text
     cited = {citation.document for citation in result.citations}
     return {
         "route": result.state.get("route") == expect["route"],
         "source": bool(cited & set(expect["sources"])) if expect["sources"] else None,
         "answer": all(holds(part, text) for part in expect["contains"]) if expect["contains"] else None,
+        "own_words": all(holds(part, own) for part in expect["contains"]) if expect["contains"] else None,
     }
 
 
@@ -56,16 +63,27 @@ def interval(good: int, count: int) -> tuple[float, float]:
     return middle - half, middle + half
 
 
+async def ask(agent: Agent, question: list) -> tuple[Result, str]:
+    """The result, and the text that came from the model itself."""
+    own = ""
+    async for event in agent.stream(question):
+        if isinstance(event, TextDelta) and event.chunks:
+            own += event.text
+        elif isinstance(event, RunFinished) and event.result is not None:
+            return event.result, own
+    raise StrettoError("the run ended without a result")
+
+
 async def play(agent: Agent, case: dict) -> tuple[dict[str, bool | None], dict]:
     """One case in a thread of its own."""
     question = [case["question"], *(Image(str(HERE / name)) for name in case.get("attach", ()))]
     began = time.perf_counter()
     try:
-        result = await agent.run(question)
+        result, own = await ask(agent, question)
     except StrettoError as error:
-        return {"route": False, "source": False, "answer": False}, {"error": str(error)}
+        return dict.fromkeys(("route", "source", "answer", "own_words"), False), {"error": str(error)}
     seconds = time.perf_counter() - began
-    scores = score(case, result)
+    scores = score(case, result, own)
     cited = [citation.document for citation in result.citations]
     return scores, {
         "route": result.state.get("route"),
@@ -85,7 +103,7 @@ async def run_all(cases: list[dict], model: str | None, verbose: bool) -> list[t
         for number, case in enumerate(cases, 1):
             scores, detail = await play(agent, case)
             rows.append((case, scores, detail))
-            bad = [name for name, good in scores.items() if good is False]
+            bad = [name for name in BARS if scores[name] is False]
             mark = "ok  " if not bad else "MISS"
             print(f"{number:3}/{len(cases)} {mark} {case['id']:32} {' '.join(bad)}", flush=True)
             if bad and verbose:
@@ -103,7 +121,7 @@ def figures(rows: list[tuple[dict, dict, dict]]) -> dict:
     }
     table: dict[str, dict] = {}
     for half, chosen in halves.items():
-        for what in BARS:
+        for what in (*BARS, "own_words"):
             counted = [scores[what] for _, scores, _ in chosen if scores[what] is not None]
             good = sum(counted)
             low, high = interval(good, len(counted))
@@ -151,7 +169,7 @@ def main() -> int:
     ]
     for name, row in table.items():
         interval = f"({row['low']:.1%} to {row['high']:.1%})"
-        print(f"{name:14} {row['share']:6.1%}  {row['good']}/{row['of']}  {interval}")
+        print(f"{name:16} {row['share']:6.1%}  {row['good']}/{row['of']}  {interval}")
     print(f"{time.perf_counter() - began:.0f} s")
     print(json.dumps({"benchmark": "support_desk", "figures": table, "bars": bars}))
     below = [what for what, floor in FLOORS.items() if table[f"all.{what}"]["share"] < floor]

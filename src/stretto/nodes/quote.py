@@ -13,6 +13,7 @@ from stretto.documents import Chunk, Document, Hit, Look
 from stretto.events import Cited, Retracted, TextDelta
 from stretto.knowledge import attribute, nearest_quotes
 from stretto.knowledge.rerank import Embeds
+from stretto.knowledge.sentences import sentence_spans
 from stretto.knowledge.spans import in_words, is_row
 from stretto.knowledge.words import content, numbers
 from stretto.messages import Message, Text
@@ -53,7 +54,7 @@ def quote(embedder: Embeds, *, least: float = 0.35, most: int = 2, passages: int
         question = question_of(state)
         lines = _lines(looks)
         read = await nearest_quotes(question, lines, embedder, least=LINE, most=most)
-        seen = bool(lines) and bool(await attribute(answer, lines, embedder=embedder, question=question))
+        seen = bool(lines) and await _all_of(answer, lines, embedder, question)
         found = [] if seen else await nearest_quotes(query_of(state), hits, embedder, least=least, most=most)
         cited: list[Citation] = list(state.get("citations") or [])
         made_up = bool(found) and not (cited or looks or state.get("missing"))
@@ -67,6 +68,12 @@ def quote(embedder: Embeds, *, least: float = 0.35, most: int = 2, passages: int
         return page.shown(state, answer, ctx)
 
     return support
+
+
+async def _all_of(answer: str, lines: Sequence[Hit], embedder: Embeds, question: str) -> bool:
+    """Whether every sentence of the answer stands in the lines that were read."""
+    held = {found.span for found in await attribute(answer, lines, embedder=embedder, question=question)}
+    return all(span in held for span in sentence_spans(answer))
 
 
 def _acted(messages: Sequence[Message]) -> bool:
