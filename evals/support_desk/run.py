@@ -1,6 +1,7 @@
 """Runs the reference agent on its cases and holds it to the floors: route, source and answer, with intervals.
 
-Takes `--model NAME`, `--only ID`, `--json`; prints, last, one line of JSON in the form of every benchmark.
+Takes `--model NAME`, `--only ID`, `--half HALF`, `--save FILE`, `--json`; prints, last, one line of JSON in
+the form of every benchmark.
 """
 
 import argparse
