@@ -61,3 +61,5 @@ class Look(Plain, frozen=True):
     """The media part's source: `media:<sha256>` once taken in."""
     text: str
     how: str = ""
+    lines: tuple[str, ...] = ()
+    """What was read, line by line, word for word; empty where a model told it in its own words."""

@@ -2,12 +2,13 @@
 
 `base` is the door; `ingest` brings documents in through `loaders/` and `chunkers/`; `manifest` knows what
 is stored; `stores/` and `keyword` are the two legs; `search` fuses them; `rerank` puts hits in a better
-order; `cite` ties answers to passages.
+order; `cite` ties answers to passages; `evidence` finds the sentences that a question is about.
 Nothing heavy loads here: chromadb, tantivy and the loaders come with their first use.
 """
 
 from stretto.knowledge.base import KnowledgeBase
-from stretto.knowledge.cite import attribute, nearest_quote
+from stretto.knowledge.cite import attribute
+from stretto.knowledge.evidence import nearest_quotes
 from stretto.knowledge.limits import IngestLimits
 from stretto.knowledge.report import AddReport, Progress
 from stretto.knowledge.rerank import Rerank, by_sentence
@@ -20,5 +21,5 @@ __all__ = [
     "Rerank",
     "attribute",
     "by_sentence",
-    "nearest_quote",
+    "nearest_quotes",
 ]

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from stretto.documents import Hit
+from stretto.knowledge.rerank import Embeds
 from stretto.knowledge.sentences import sentence_spans
+from stretto.knowledge.spans import Span, spans_of
 from stretto.knowledge.words import Rarity, content, numbers, rarity
-from stretto.models.protocol import Embedder
 from stretto.results import Citation
 
 _MARK = re.compile(r"\[(\d{1,2}(?:\s*,\s*\d{1,2})*)\]")
@@ -25,23 +26,11 @@ _LOOKED_AT = 4
 """Candidates of a sentence that are compared by their cosine."""
 
 
-@dataclass(frozen=True)
-class _Span:
-    """One or two sentences of a hit; `near` are the words of its title, headings and table header."""
-
-    hit: int
-    start: int
-    end: int
-    terms: set[str]
-    near: set[str]
-    double: bool
-
-
 @dataclass
 class _Support:
     """How well a span supports a sentence: `share` of its words by weight, and the value to choose by."""
 
-    span: _Span
+    span: Span
     share: float
     value: float
 
@@ -61,7 +50,7 @@ async def attribute(
     answer: str,
     hits: Sequence[Hit],
     *,
-    embedder: Embedder | None = None,
+    embedder: Embeds | None = None,
     threshold: float = 0.5,
     question: str = "",
 ) -> list[Citation]:
@@ -77,7 +66,7 @@ async def attribute(
     Returns:
         Citations numbered by first use, or by the model's own marks where it wrote some. `quote` is verbatim.
     """
-    spans = _spans(hits)
+    spans = spans_of(hits)
     claims = _claims(answer)
     rare = rarity([span.terms for span in spans if not span.double])
     asked = content(question)
@@ -97,32 +86,14 @@ async def attribute(
     return citations
 
 
-async def nearest_quote(
-    question: str, hits: Sequence[Hit], embedder: Embedder, *, least: float
-) -> Citation | None:
-    """The two neighbouring sentences nearest to `question`; None where their cosine is below `least`."""
-    spans = [span for span in _spans(hits) if span.double] or _spans(hits)
-    if not spans:
-        return None
-    texts = [hits[span.hit].text[span.start : span.end] for span in spans]
-    vectors = await embedder.embed([question, *texts])
-    closeness, span = max(
-        zip((vectors[1:] @ vectors[0]).tolist(), spans, strict=True), key=lambda pair: pair[0]
-    )
-    if closeness < least:
-        return None
-    claim = _Claim(0, 0, "", set(), ())
-    return _citation(1, hits[span.hit], claim, _Support(span, closeness, closeness))
-
-
 async def _supports(
     claim: _Claim,
-    spans: Sequence[_Span],
+    spans: Sequence[Span],
     hits: Sequence[Hit],
     rare: Rarity,
     asked: set[str],
     threshold: float,
-    embedder: Embedder | None,
+    embedder: Embeds | None,
 ) -> list[_Support]:
     if not claim.terms or claim.text.endswith("?"):
         return []
@@ -151,10 +122,10 @@ async def _supports(
 async def _nearest(
     claim: _Claim,
     question: str,
-    spans: Sequence[_Span],
+    spans: Sequence[Span],
     hits: Sequence[Hit],
     asked: set[str],
-    embedder: Embedder,
+    embedder: Embeds,
 ) -> list[_Support]:
     """For answers with few words of their own ("No.", "54"): the sentence nearest to question and answer.
 
@@ -178,7 +149,7 @@ async def _nearest(
     return [_Support(span, closeness, closeness)] if closeness >= _NEAR else []
 
 
-def _support(claim: _Claim, span: _Span, hit: Hit, rare: Rarity, asked: set[str]) -> _Support | None:
+def _support(claim: _Claim, span: Span, hit: Hit, rare: Rarity, asked: set[str]) -> _Support | None:
     """How well the span supports the claim; None where a number is missing or too little is said at all."""
     shared = claim.terms & span.terms
     if not shared or not numbers(claim.terms) <= span.terms | span.near | asked:
@@ -199,26 +170,6 @@ def _support(claim: _Claim, span: _Span, hit: Hit, rare: Rarity, asked: set[str]
         return None
     value = share + 0.3 * heart + 0.1 * rare.weight(shared) / rare.weight(claim.terms) + 0.05 * hit.score
     return _Support(span, share, value - (0.08 if span.double else 0.0))
-
-
-def _spans(hits: Sequence[Hit]) -> list[_Span]:
-    spans: list[_Span] = []
-    for index, hit in enumerate(hits):
-        text = hit.chunk.text
-        own = int(hit.chunk.metadata.get("repeated", 0))
-        near = content(" ".join([hit.document.title, *hit.chunk.headings, text[:own]]))
-        if "|" in text[own:]:
-            near |= content(text[own:].lstrip().split("\n", 1)[0])  # a table's header row
-        sentences = sentence_spans(text, own)
-        terms = [content(text[start:end]) for start, end in sentences]
-        for number, (start, end) in enumerate(sentences):
-            if not terms[number] or text[start:end].startswith("#"):
-                continue
-            spans.append(_Span(index, start, end, terms[number], near, False))
-            if number + 1 < len(sentences):
-                both = terms[number] | terms[number + 1]
-                spans.append(_Span(index, start, sentences[number + 1][1], both, near, True))
-    return spans
 
 
 def _claims(answer: str) -> list[_Claim]:

@@ -1,5 +1,6 @@
 """Puts hits into a better order by their nearest sentence: a passage answers with one of its sentences.
 
+A sentence is compared below its title and headings, without which "That takes 5 days." is near to nothing.
 Opt-in: the sentences of a passage are embedded when it is first seen. Knows no store.
 """
 
@@ -11,6 +12,7 @@ import msgspec
 
 from stretto.documents import Hit
 from stretto.knowledge.sentences import sentence_spans
+from stretto.knowledge.spans import headed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,7 +39,7 @@ def by_sentence(embedder: Embeds) -> Rerank:
 
     async def sentences(hit: Hit) -> "NDArray[np.float32]":
         if hit.chunk.id not in known:
-            texts = [hit.text[start:end] for start, end in sentence_spans(hit.text)] or [hit.text]
+            texts = [headed(hit, start, end) for start, end in sentence_spans(hit.text)] or [hit.text]
             known[hit.chunk.id] = await embedder.embed(texts)
             if len(known) > KEPT:
                 known.popitem(last=False)

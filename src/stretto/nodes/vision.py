@@ -77,7 +77,9 @@ async def read_locally(picture: Image, ctx: RunContext) -> Look:
     ]
     if labels:
         said.append("It looks like: " + ", ".join(f"{name} ({share:.0%})" for name, share in labels) + ".")
-    return Look(reference=picture.source, text="\n".join(said), how="ocr+labels" if labels else "ocr")
+    lines = tuple(line.strip() for line in text.splitlines() if line.strip())
+    how = "ocr+labels" if labels else "ocr"
+    return Look(reference=picture.source, text="\n".join(said), how=how, lines=lines)
 
 
 def _read(data: bytes) -> tuple[str, list[tuple[str, float]]]:

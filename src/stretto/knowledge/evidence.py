@@ -1,0 +1,86 @@
+"""Finds the sentences that a question is about, among hits: what stands beside an answer, or instead of it.
+
+A sentence is compared below its title and headings, by meaning and by the question's rare words: each alone
+is wrong more often (measured in `benchmarks/outside.py`). Asks no chat model; knows no answer.
+"""
+
+from collections.abc import Sequence
+
+from stretto.documents import Hit
+from stretto.knowledge.rerank import Embeds
+from stretto.knowledge.spans import Span, headed, is_header, spans_of
+from stretto.knowledge.words import content, rarity
+from stretto.results import Citation
+
+WORDS = 0.3
+"""What the question's words count beside the cosine, when a sentence has all of them."""
+BESIDE = 0.1
+"""How much less than the nearest sentence another may be worth to be told too."""
+
+
+async def nearest_quotes(
+    question: str, hits: Sequence[Hit], embedder: Embeds, *, least: float = 0.35, most: int = 2
+) -> list[Citation]:
+    """The sentences nearest to `question`, in the order of the hits; neighbours are one quote.
+
+    Args:
+        question: What is asked.
+        hits: Where to look.
+        embedder: Compares meanings.
+        least: The cosine that the nearest one needs; below it nothing is found.
+        most: How many sentences at most.
+    """
+    sentences = [
+        span
+        for span in spans_of(hits)
+        if not span.double and not is_header(hits[span.hit].chunk.text, span.end)
+    ]
+    if not sentences:
+        return []
+    texts = [headed(hits[span.hit], span.start, span.end) for span in sentences]
+    vectors = await embedder.embed([question, *texts])
+    closeness: list[float] = (vectors[1:] @ vectors[0]).tolist()
+    asked, rare = content(question), rarity([span.terms for span in sentences])
+    whole = rare.weight(asked) or 1.0
+    values = [
+        cosine + WORDS * rare.weight(asked & (span.terms | span.near)) / whole
+        for cosine, span in zip(closeness, sentences, strict=True)
+    ]
+    ranked = sorted(range(len(sentences)), key=lambda index: -values[index])
+    if closeness[ranked[0]] < least:
+        return []
+    chosen = [index for index in ranked[:most] if values[index] >= values[ranked[0]] - BESIDE]
+    joined = _joined([sentences[index] for index in sorted(chosen)], hits)
+    return [
+        _quote(number, hits[hit], start, end, closeness[ranked[0]])
+        for number, (hit, start, end) in enumerate(joined, 1)
+    ]
+
+
+def _joined(spans: Sequence[Span], hits: Sequence[Hit]) -> list[tuple[int, int, int]]:
+    """Hit, start and end of each span; what has only white space between it is one."""
+    joined: list[tuple[int, int, int]] = []
+    for span in spans:
+        if joined:
+            hit, start, end = joined[-1]
+            if hit == span.hit and not hits[hit].chunk.text[end : span.start].strip():
+                joined[-1] = (hit, start, span.end)
+                continue
+        joined.append((span.hit, span.start, span.end))
+    return joined
+
+
+def _quote(number: int, hit: Hit, start: int, end: int, score: float) -> Citation:
+    chunk = hit.chunk
+    shift = chunk.start - int(chunk.metadata.get("repeated", 0))
+    return Citation(
+        number=number,
+        document=hit.document.id,
+        chunk=chunk.id,
+        quote=chunk.text[start:end],
+        page=chunk.page,
+        start=shift + start,
+        end=shift + end,
+        score=round(min(1.0, max(0.0, score)), 4),
+        version=hit.document.version,
+    )
