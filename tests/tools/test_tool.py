@@ -160,7 +160,12 @@ class Point:
         (Point(1), (Text('{"x":1}'),)),
         (
             Usage(1),
-            (Text('{"input_tokens":1,"output_tokens":0,"cached_tokens":0,"reasoning_tokens":0,"calls":0,"cost":0.0}'),),
+            (
+                Text(
+                    '{"input_tokens":1,"output_tokens":0,"cached_tokens":0,"reasoning_tokens":0,"calls":0,'
+                    '"cost":0.0}'
+                ),
+            ),
         ),
         (Image("a.png"), (Image("a.png"),)),
         (["see", Image("a.png"), File("b.pdf")], (Text("see"), Image("a.png"), File("b.pdf"))),
