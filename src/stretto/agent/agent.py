@@ -268,13 +268,13 @@ class Agent:
         message = None if question is None else as_question(question)
         await self.open()
         compiled = await self._opened.compiled(kept=kept)
-        turn_input = None
+        turn_input, before = None, {}
         if message is not None:
             if kept:
-                await self._opened.refuse_waiting(run.thread_id)
+                before = await self._opened.refuse_waiting(run.thread_id)
             turn_input = new_turn(await self._opened.take_in(message, run))
         self._opened.serve_media(run)
-        final, questions = await play(compiled, turn_input, run=run, resume=answers)
+        final, questions = await play(compiled, turn_input, run=run, resume=answers, before=before)
         run.timings["total"] = time.perf_counter() - run.started
         return _result(run, final, questions)
 

@@ -12,7 +12,7 @@ from stretto.context import Run
 from stretto.errors import ThreadError
 from stretto.graph import Graph
 from stretto.graph.ground import Compiled
-from stretto.graph.stream import thread_messages, waiting_questions
+from stretto.graph.stream import thread_messages, thread_now
 from stretto.media.intake import take_in
 from stretto.media.store import DirectoryStore, MediaStore
 from stretto.messages import Message
@@ -56,17 +56,22 @@ class Opened:
             raise ThreadError("this agent keeps no threads; make it with `threads=` a path, or 'memory'")
         return await thread_messages(await self.compiled(kept=True), thread_id)
 
-    async def refuse_waiting(self, thread_id: str) -> None:
-        """Raises ThreadError when the thread waits for answers: a question would drop what it waits for."""
+    async def refuse_waiting(self, thread_id: str) -> dict[str, Any]:
+        """The state of the thread, empty where none are kept.
+
+        Raises:
+            ThreadError: The thread waits for answers: a question would drop what it waits for.
+        """
         if self._threads is None:
-            return
-        questions = await waiting_questions(await self.compiled(kept=True), thread_id)
+            return {}
+        state, questions = await thread_now(await self.compiled(kept=True), thread_id)
         if questions:
             names = ", ".join(f"`{call_id}` ({_short(asked)})" for call_id, asked in questions.items())
             raise ThreadError(
                 f"thread `{thread_id}` waits for an answer to {names}; "
                 f"give run(thread_id=..., answers={{{next(iter(questions))!r}: ...}}) instead of a question"
             )
+        return state
 
     async def take_in(self, message: Message, run: Run) -> Message:
         """The message with its pictures and documents checked, stored, and replaced by references."""
