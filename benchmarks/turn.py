@@ -142,7 +142,7 @@ def bars_of(figures: dict[str, float], at_once: int) -> list[dict[str, object]]:
     if bare and ours:
         bars.append(bar(f"stretto, times the bare loop{where}", ours / bare, 3.0))
     if slow and ours:
-        bars.append(bar(f"stretto, times {SLOW}{where}", ours / slow, 1 / 12))
+        bars.append(bar(f"stretto, times {SLOW}{where}", ours / slow, 0.0833))
     if bare and kept:
         bars.append(bar(f"stretto kept and logged, times the bare loop{where}", kept / bare, 6.0))
     return bars

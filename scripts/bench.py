@@ -61,7 +61,9 @@ def rows(name: str, report: dict[str, Any]) -> list[tuple[str, str, str, str, st
 
 def main(names: list[str]) -> int:
     """Runs them and prints the table; returns the exit code."""
-    paths = sorted(p for p in (ROOT / "benchmarks").glob("*.py") if not p.name.startswith("_"))
+    paths = sorted(
+        p for p in (ROOT / "benchmarks").glob("*.py") if not p.name.startswith(("_", "benchmarks_"))
+    )
     paths = [p for p in paths if not names or any(name in p.stem for name in names)]
     table = Table("benchmark", "figure", "value", "limit", "holds", title="Benchmarks")
     holds = bool(paths)

@@ -5,8 +5,8 @@ from typing import Any, Literal
 import aiohttp
 import msgspec
 from servers.turn_server import CHUNKS, TEXT
+from turns.question import QUESTION
 
-QUESTION = "What will the weather be in Paris in the next three days?"
 SPEC = {
     "type": "function",
     "function": {

@@ -11,7 +11,8 @@ import openai
 from langgraph.config import get_stream_writer
 from langgraph.graph import END, START, StateGraph
 from servers.turn_server import CHUNKS
-from turns.bare import QUESTION, body_of, call_message, check, result_message
+from turns.bare import body_of, call_message, check, result_message
+from turns.question import QUESTION
 
 
 class State(TypedDict):

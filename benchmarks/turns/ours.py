@@ -3,7 +3,8 @@
 from typing import Any, Literal
 
 from servers.turn_server import CHUNKS, TEXT_TOKENS
-from turns.bare import QUESTION, Void, check
+from turns.bare import Void, check
+from turns.question import QUESTION
 
 from stretto import tool
 from stretto.context import RunContext

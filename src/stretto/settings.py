@@ -30,13 +30,17 @@ class ModelSettings(Plain, frozen=True, forbid_unknown_fields=True):
 
     def merged(self, other: "ModelSettings | None") -> "ModelSettings":
         """These settings, with those of `other` that are not the default put over them."""
-        if other is None:
+        if other is None or other == _DEFAULT:
             return self
-        default = ModelSettings()
+        if self == _DEFAULT:
+            return other
         mine, theirs = self._asdict(), other._asdict()
         return ModelSettings(
-            **{name: theirs[name] if theirs[name] != getattr(default, name) else mine[name] for name in mine}
+            **{name: theirs[name] if theirs[name] != getattr(_DEFAULT, name) else mine[name] for name in mine}
         )
+
+
+_DEFAULT = ModelSettings()
 
 
 class Limits(Plain, frozen=True, forbid_unknown_fields=True):

@@ -55,5 +55,6 @@ def test_names_choose_and_shared_code_is_not_run(
     benchmark(bench, "turn", value=1, limit=2)
     benchmark(bench, "start", value=3, limit=2)
     benchmark(bench, "_shared", value=3, limit=2)
+    benchmark(bench, "benchmarks_shared", value=3, limit=2)
     assert bench.main(["tur"]) == 0
     assert bench.main(["shared"]) == 1, "nothing was run"

@@ -303,17 +303,18 @@ class Agent:
         await self.open()
         opened, thread_id = self._opened, run.thread_id
         compiled = await opened.compiled(kept=kept)
-        turn_input, fresh = None, False
+        turn_input, before = None, {}
         with opened.playing(thread_id):
             if message is not None:
                 message = await opened.take_in(message, run)
-                turn_input, fresh = (
-                    await opened.begin(message, thread_id) if kept else (new_turn(message), True)
+                turn_input, before = (
+                    await opened.begin(message, thread_id) if kept else (new_turn(message), {})
                 )
+            fresh = message is not None and not before
             if fresh:
                 await opened.make_room(compiled)
             opened.serve_media(run)
-            final, questions = await play(compiled, turn_input, run=run, resume=answers)
+            final, questions = await play(compiled, turn_input, run=run, resume=answers, before=before)
             await opened.prune(compiled, thread_id, waiting=bool(questions), fresh=fresh)
         if self._form is not None and final.get("output") is not None:
             final = {**final, "output": self._form.revive(final["output"])}

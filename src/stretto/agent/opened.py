@@ -86,8 +86,8 @@ class Opened:
             raise ThreadError("this agent keeps no threads; make it with `threads=` a path, or 'memory'")
         return await thread_messages(await self.compiled(kept=True), thread_id)
 
-    async def begin(self, message: Message, thread_id: str) -> tuple[dict[str, Any], bool]:
-        """The input of a turn in a thread, and whether the thread is new.
+    async def begin(self, message: Message, thread_id: str) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The input of a turn in a thread, and the thread's state, which is empty for a new one.
 
         What the turn before left open is closed: a tool call without a result gets one that says so. Turns
         over the retention's limit are left out.
@@ -97,9 +97,9 @@ class Opened:
         """
         turn = new_turn(message)
         if self._threads is None:
-            return turn, True
+            return turn, {}
         compiled = await self.compiled(kept=True)
-        before, questions, unfinished = await thread_standing(compiled, thread_id)
+        state, questions, unfinished = await thread_standing(compiled, thread_id)
         if questions:
             names = ", ".join(f"`{call_id}` ({_short(asked)})" for call_id, asked in questions.items())
             raise ThreadError(
@@ -108,12 +108,13 @@ class Opened:
             )
         if unfinished and self._playing[thread_id] == 1:  # it failed or was left: nothing goes on from there
             await self.prune(compiled, thread_id, waiting=False, fresh=False)
+        before: list[Any] = state.get("messages") or []
         if all(isinstance(known, Message) for known in before):
             whole = [*answered(before), message]
             whole = last_turns(whole, self._retention.turns or len(whole))
             if whole[:-1] != before:
                 turn["messages"] = Overwrite(add_messages([], whole))
-        return turn, not before
+        return turn, state
 
     @contextmanager
     def playing(self, thread_id: str) -> Generator[None]:

@@ -11,6 +11,7 @@ from stretto._internal.bridge import run_sync
 from stretto.context import RunContext, running_context
 from stretto.graph.body import function_body, graph_body, runnable_body
 from stretto.graph.call import bind, shape_of
+from stretto.graph.entry import remember
 from stretto.graph.ground import (
     BinaryOperatorAggregate,
     Compiled,
@@ -54,6 +55,7 @@ def compile_graph(graph: Blueprint, checkpointer: Any = None, store: Any = None)
     compiled: Any = builder.compile(checkpointer=checkpointer, store=store)
     lean(compiled)
     compiled.config = {"recursion_limit": graph.steps + 1}  # langgraph wants one more than it takes
+    remember(graph, compiled, reducers)
     return compiled
 
 

@@ -8,7 +8,13 @@ from typing import Any
 from langchain_core.runnables import Runnable, RunnableConfig
 from langgraph import channels, pregel, runtime, types
 from langgraph.checkpoint.base import BaseCheckpointSaver
-from langgraph.errors import EmptyInputError, GraphBubbleUp, GraphRecursionError, InvalidUpdateError
+from langgraph.errors import (
+    EmptyChannelError,
+    EmptyInputError,
+    GraphBubbleUp,
+    GraphRecursionError,
+    InvalidUpdateError,
+)
 from langgraph.graph import state  # pyright: ignore[reportMissingTypeStubs]
 from langgraph.pregel import _read as read  # pyright: ignore[reportPrivateUsage, reportMissingTypeStubs]
 from langgraph.utils import runnable  # pyright: ignore[reportMissingTypeStubs]
@@ -35,6 +41,7 @@ __all__ = [
     "Command",
     "Compiled",
     "DeltaChannel",
+    "EmptyChannelError",
     "EmptyInputError",
     "GraphBubbleUp",
     "GraphRecursionError",

@@ -66,7 +66,7 @@ def new_turn(question: Any, **more: Any) -> dict[str, Any]:
         question: Text, a part, a list of both, or a `Message`.
         more: Values of further keys, of a state that extends `Conversation`.
     """
-    message = as_message(question)
+    message = _with_id(as_message(question))
     return {
         "messages": [message],
         "question": message.text,
@@ -80,10 +80,6 @@ def new_turn(question: Any, **more: Any) -> dict[str, Any]:
     }
 
 
-TURN_KEYS = frozenset(new_turn(""))
-"""The keys that the input of a turn writes."""
-
-
 def _as_list(new: Any) -> list[Any]:
     return list(new) if isinstance(new, list | tuple) else [new]  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
 
@@ -94,3 +90,7 @@ def _with_id(message: Any) -> Any:
     if isinstance(message, Message):
         return msgspec.structs.replace(message, id=uuid.uuid4().hex)
     return message.model_copy(update={"id": uuid.uuid4().hex})  # a message of langchain-core
+
+
+TURN_KEYS = frozenset(new_turn(""))
+"""The keys that the input of a turn writes."""

@@ -147,26 +147,13 @@ class Step(Runnable[Any, Any]):
         detail: dict[str, Any] = {}
         if way.choose is not None:
             update: Any = command.update
-            after = self._merged(state, cast(Any, update)) if isinstance(update, Mapping) else state
+            after = merged(state, cast(Any, update), self._reducers) if isinstance(update, Mapping) else state
             chosen = await decide(way.choose, way.targets or {}, after, ctx)
             detail = {"route": chosen[0] if len(chosen) == 1 else chosen}
             goto += [item if isinstance(item, Send) else (way.targets or {})[item] for item in chosen]
         if command.graph is not None:
             return command, detail
         return Command(update=command.update, resume=command.resume, goto=goto), detail
-
-    def _merged(self, state: Any, update: Mapping[str, Any]) -> dict[str, Any]:
-        """The state as it will be after this node alone."""
-        after = dict(state)
-        for key, value in update.items():
-            reducer = self._reducers.get(key)
-            if isinstance(value, Overwrite):
-                after[key] = value.value
-            elif reducer is not None and key in after:
-                after[key] = reducer(after[key], value)
-            else:
-                after[key] = value
-        return after
 
     async def _recover(self, raised: BaseException, state: Any, ctx: RunContext, began: float) -> Any:
         """What the node's fallback gives; without one, and for all that is no failure, raises."""
@@ -195,6 +182,20 @@ class Step(Runnable[Any, Any]):
         ctx.run.missing.append(missing)
         _finish(ctx, began, NodeFinished(status="fallback", missing=missing))
         return output
+
+
+def merged(state: Any, update: Mapping[str, Any], reducers: Mapping[str, Reducer]) -> dict[str, Any]:
+    """The state as it will be after this update alone."""
+    after = dict(state)
+    for key, value in update.items():
+        reducer = reducers.get(key)
+        if isinstance(value, Overwrite):
+            after[key] = value.value
+        elif reducer is not None and key in after:
+            after[key] = reducer(after[key], value)
+        else:
+            after[key] = value
+    return after
 
 
 def way_of(route: Route | None, always: Sequence[str]) -> Way:

@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 from stretto.budgets import open_ledger
 from stretto.context import Run, RunContext, running_context, use_context
 from stretto.errors import GraphError, LimitReached, ThreadError
+from stretto.graph.entry import entry_of
 from stretto.graph.ground import (
     Command,
     Compiled,
@@ -33,10 +34,10 @@ class Played(NamedTuple):
     """What waits for an answer, by call id; empty when the turn is done."""
 
 
-class Standing(NamedTuple):
+class ThreadStanding(NamedTuple):
     """Where a thread stands between turns."""
 
-    messages: list[Any]
+    state: dict[str, Any]
     questions: dict[str, Any]
     """What it waits for, by call id."""
     unfinished: bool
@@ -52,6 +53,7 @@ async def play(
     durability: Durability = "sync",
     max_steps: int | None = None,
     resume: Mapping[str, Any] | None = None,
+    before: Mapping[str, Any] | None = None,
 ) -> Played:
     """Runs one turn of `compiled`.
 
@@ -63,6 +65,7 @@ async def play(
         durability: When a step is on disk. Nothing to a graph without a checkpointer.
         max_steps: Supersteps the turn may take; the graph's own where None.
         resume: Answers to waiting questions, by call id, instead of an input.
+        before: The state of the thread, from a caller who has just read it.
 
     Raises:
         LimitReached: Steps, visits or a budget are used up.
@@ -70,24 +73,21 @@ async def play(
         GraphError: The graph does not hold to its state.
     """
     config = _config(compiled, thread_id or run.thread_id, max_steps)
-    state: Any = None
-    asked: list[Any] = []
-    before = running_context()
-    use_context(RunContext(run))
+    outer = running_context()
+    ctx = RunContext(run)
+    use_context(ctx)
     ledger = run.ledger = run.ledger or open_ledger(run)
     resumed = resume is not None or turn_input is None
     try:
         async with nullcontext() if ledger is None else ledger.running(resumed=resumed):
-            given: Any = turn_input
-            if resume is not None:
+            if resume is None:
+                played = await _from_the_first(compiled, turn_input, config, durability, before, ctx)
+            else:
                 given = await _resuming(compiled, config, resume, thread_id or run.thread_id)
-            kept: Any = {"durability": durability} if compiled.checkpointer else {}
-            # what `ainvoke` does, with a tenth less to do: one stream, which carries the interrupts too
-            async for part in compiled.astream(given, config, stream_mode="values", version="v2", **kept):
-                state = part["data"]
-                asked += part["interrupts"]
+                played = await _to_the_end(compiled, given, config, durability) or Played({}, {})
             if ledger is not None:
-                ledger.paused = bool(asked)
+                ledger.paused = bool(played.questions)
+            return played
     except GraphRecursionError:
         limit: Any = max_steps or compiled.config["recursion_limit"] - 1
         raise LimitReached(
@@ -97,14 +97,63 @@ async def play(
     except (InvalidUpdateError, EmptyInputError) as error:
         raise GraphError(str(error).split("\n")[0]) from None
     finally:
-        use_context(before)
-    return Played(dict(state or {}), questions_of(asked))
+        use_context(outer)
+
+
+async def _from_the_first(
+    compiled: Compiled,
+    turn_input: Mapping[str, Any] | None,
+    config: Any,
+    durability: Durability,
+    before: Mapping[str, Any] | None,
+    ctx: RunContext,
+) -> Played:
+    """A turn that begins with an input, or goes on where the thread stopped."""
+    playing, given = await _entered(compiled, config, turn_input, before, ctx)
+    played = await _to_the_end(playing, given, config, durability)
+    if played is not None:
+        return played
+    if compiled.checkpointer:
+        return Played((await compiled.aget_state(config)).values, {})
+    entry = entry_of(compiled)
+    return Played(entry.after(turn_input, {}) if entry and turn_input else {}, {})
+
+
+async def _to_the_end(compiled: Compiled, given: Any, config: Any, durability: Durability) -> Played | None:
+    """What `ainvoke` does, in one stream, which carries the interrupts too; None if no node wrote."""
+    state: Any = None
+    asked: list[Any] = []
+    kept: Any = {"durability": durability} if compiled.checkpointer else {}
+    async for part in compiled.astream(given, config, stream_mode="values", version="v2", **kept):
+        state = part["data"]
+        asked += part["interrupts"]
+    return None if state is None else Played(dict(state), questions_of(asked))
+
+
+async def _entered(
+    compiled: Compiled,
+    config: dict[str, Any],
+    turn_input: Mapping[str, Any] | None,
+    before: Mapping[str, Any] | None,
+    ctx: RunContext,
+) -> tuple[Compiled, Any]:
+    """The graph and the input that begin at the first nodes, and the limit of steps for it in `config`."""
+    entry = entry_of(compiled)
+    if entry is None or not turn_input:
+        return compiled, turn_input
+    if before is None and entry.chooses and compiled.checkpointer:
+        before = (await compiled.aget_state(config)).values
+    given = await entry.begin(turn_input, before or {}, ctx)
+    if given is None:
+        return compiled, turn_input
+    if "recursion_limit" in config:
+        config["recursion_limit"] -= 1
+    return entry.compiled, given
 
 
 async def thread_state(compiled: Compiled, thread_id: str) -> dict[str, Any]:
     """The state a thread is in; empty for a thread that never was."""
-    snapshot = await compiled.aget_state(_config(compiled, thread_id, None))
-    return dict(snapshot.values or {})
+    return (await thread_standing(compiled, thread_id)).state
 
 
 async def thread_messages(compiled: Compiled, thread_id: str) -> list[Message]:
@@ -112,12 +161,10 @@ async def thread_messages(compiled: Compiled, thread_id: str) -> list[Message]:
     return list((await thread_state(compiled, thread_id)).get("messages", ()))
 
 
-async def thread_standing(compiled: Compiled, thread_id: str) -> Standing:
+async def thread_standing(compiled: Compiled, thread_id: str) -> ThreadStanding:
     """Where a thread stands; all is empty for a thread that never was."""
     snapshot = await compiled.aget_state(_config(compiled, thread_id, None))
-    values: dict[str, Any] = dict(snapshot.values or {})
-    messages: list[Any] = list(values.get("messages", ()))
-    return Standing(messages, questions_of(snapshot.interrupts), bool(snapshot.next))
+    return ThreadStanding(dict(snapshot.values or {}), questions_of(snapshot.interrupts), bool(snapshot.next))
 
 
 def with_deltas(compiled: Compiled) -> list[str]:
