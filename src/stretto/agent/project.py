@@ -61,6 +61,8 @@ class AgentFile(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """Names of files under `tools/` (all their tools), or of single tools as `file:tool`."""
     knowledge: str | None = None
     """A folder of documents, relative to the agent's folder, or the name of a knowledge base."""
+    pools: dict[str, PoolFile] = {}
+    """Pools of its own, beside those of stretto.yaml and before them."""
     limits: Limits = Limits()
     budgets: Budgets = Budgets()
     """What may be spent for a run, thread, tenant and node, and what is done when it is nearly spent."""

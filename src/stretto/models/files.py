@@ -8,7 +8,7 @@ import difflib
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 from msgspec import Meta
@@ -79,6 +79,13 @@ class PoolFile(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """For every member; its own settings win."""
 
 
+class Pools(NamedTuple):
+    """Pools by name, and the file that an error about them points at."""
+
+    known: Mapping[str, PoolFile]
+    source: Path
+
+
 def member_file(member: str | MemberFile) -> MemberFile:
     """A member as it stands in a file, with all its fields."""
     return MemberFile(model=member) if isinstance(member, str) else member
@@ -90,6 +97,7 @@ def open_model(
     *,
     root: Path | None = None,
     settings: ModelSettings | None = None,
+    pools: Pools | None = None,
 ) -> ChatModel:
     """The model that `file` describes. The key is read from the environment, never from a file.
 
@@ -98,12 +106,13 @@ def open_model(
         storage: the folder for the answers of a model with `cache:`; they stay in memory without one.
         root: the project whose pools `pool:NAME` means; the one around the working directory if None.
         settings: used instead of the file's.
+        pools: what `pool:NAME` means, instead of the pools of the project.
 
     Raises:
         ModelNotFound: there is no such provider or pool.
         ConfigError: something in it is wrong, or its key is not set.
     """
-    own = {"root": root} if file.model.startswith(POOL) else {}
+    own = {"root": root, "pools": pools} if file.model.startswith(POOL) else {}
     model = Model(
         file.model,
         base_url=file.base_url,
