@@ -66,6 +66,8 @@ class Show:
 
     def _text(self, text: str) -> None:
         if not self._in_text:
+            text = text.lstrip("\n")
+        if not self._in_text and text:
             self._console.print(f"[bold green]{escape(self._who)}[/] ", end="")
             self._in_text = True
         self._console.print(escape(text), end="", highlight=False, soft_wrap=True)
