@@ -291,3 +291,26 @@ async def test_a_timeout_counts_as_a_failure_of_the_member(played, pool_of):
 async def test_the_reply_is_the_last_piece_exactly_once(played, pool_of):
     pieces = await all_of(pool_of(played("a", lambda n: ["x", "y"])))
     assert [type(piece) for piece in pieces] == [TextPiece, TextPiece, Reply]
+
+
+async def test_a_member_that_ends_without_a_reply_has_failed(played, pool_of):
+    class Cut(played):
+        async def stream(self, *args, **options):
+            self.asked.append(args)
+            yield TextPiece("Half ")
+
+    bad, good = Cut("a", lambda n: []), played("b", lambda n: ["whole"])
+    pool = pool_of(Member(bad), Member(good, tier=1))
+    assert shown(await all_of(pool))[0] == "whole"
+    assert len(bad.asked) == 1 and pool.status()[0].failed == 1
+
+
+async def test_a_pool_may_be_a_member_of_a_pool(played, pool_of):
+    """What the inner pool takes back, the outer one does not take back again."""
+    a = played("a", lambda n: ["Half ", ModelUnavailable("died")])
+    b = played("b", lambda n: ["more ", ModelUnavailable("died too")])
+    inner = pool_of(Member(a), Member(b, tier=1), name="pool:inner", retries=Retries(attempts=2))
+    outer = pool_of(Member(inner), Member(played("c", lambda n: ["whole"]), tier=1))
+    pieces = await all_of(outer)
+    assert [p.length for p in pieces if isinstance(p, RetractPiece)] == [5, 5]
+    assert shown(pieces)[0] == "whole" == pieces[-1].message.text

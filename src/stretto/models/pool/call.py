@@ -56,6 +56,7 @@ class Call:
         """Tokens counted ahead against each member's rate, by its name."""
         self._shown: list[str] = []
         self._chunks = 0
+        self._before = "", 0
         self._tool_calls = False
         media = {type(part) for message in messages for part in message.media}
         self._vision, self._audio = Image in media, Audio in media
@@ -111,30 +112,30 @@ class Call:
         return msgspec.structs.replace(settings, **changed) if changed else settings
 
     def heard(self, piece: Piece) -> None:
-        """Notes what is shown."""
+        """Notes what is shown, or taken back."""
         if isinstance(piece, TextPiece):
             self._shown.append(piece.text)
             self._chunks += piece.chunks
         elif isinstance(piece, ToolCallPiece):
             self._tool_calls = True
+        elif isinstance(piece, RetractPiece):
+            text = self.text
+            left = text[: max(0, len(text) - piece.length)]
+            self._chunks = round(self._chunks * len(left) / len(text)) if left else 0
+            self._shown, self._tool_calls = [left] if left else [], False
 
-    def retract(self) -> RetractPiece:
-        """Takes all of it back: the answer begins again."""
-        length = sum(map(len, self._shown))
-        self._shown, self._chunks, self._tool_calls = [], 0, False
-        return RetractPiece(length)
+    def go_on(self) -> None:
+        """An attempt begins: what is shown now stands before what it gives."""
+        self._before = self.text, self._chunks
 
-    def whole(self, reply: Reply, before: str, chunks: int) -> Reply:
+    def whole(self, reply: Reply) -> Reply:
         """The reply with the text of earlier attempts before its own, and all attempts counted."""
+        before, chunks = self._before
         usage = msgspec.structs.replace(reply.usage, calls=max(1, reply.usage.calls) + self.attempts)
         if not before:
             return msgspec.structs.replace(reply, usage=usage) if self.attempts else reply
         message = _after(before, reply.message)
         return msgspec.structs.replace(reply, message=message, usage=usage, chunks=reply.chunks + chunks)
-
-    def so_far(self) -> tuple[str, int]:
-        """The text that is shown and the chunks that it came in."""
-        return self.text, self._chunks
 
     def late(self, now: float) -> bool:
         """Whether its deadline is over."""

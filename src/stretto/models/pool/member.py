@@ -68,16 +68,18 @@ class Standing:
         self.said = ""
         """Its last failure, for people."""
         self._silent: dict[int, float] = {}
-        self._calls = 0
+
+    def seat(self, now: float) -> None:
+        """A call is given to it."""
+        self.in_flight += 1
+        if self.circuit is not None:
+            self.circuit.begun(now)
 
     def begin(self, now: float) -> int:
         """A request goes to it; returns its number."""
-        self._calls += 1
         self.sent += 1
-        self._silent[self._calls] = now
-        if self.circuit is not None:
-            self.circuit.begun()
-        return self._calls
+        self._silent[self.sent] = now
+        return self.sent
 
     def spoke(self, number: int, now: float) -> float:
         """The first content of request `number` came; returns the seconds it took."""

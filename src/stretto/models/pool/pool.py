@@ -35,7 +35,7 @@ from stretto.models.pool.rules import Breaker, Hedge, Outliers, Retries
 from stretto.models.pool.seats import Seats
 from stretto.models.pool.spare import Spare
 from stretto.models.pool.status import MemberStatus, joined, status_of, unique_names
-from stretto.models.protocol import Capabilities, ChatModel, OutputSchema, Piece, Reply
+from stretto.models.protocol import Capabilities, ChatModel, OutputSchema, Piece, Reply, RetractPiece
 from stretto.settings import ModelSettings
 
 _MISCONFIGURED = (401, 403, 404)
@@ -87,7 +87,7 @@ class Pool:
         self._seats = Seats(name, self._standings, clock=clock, random=self._random)
         self._spare = Spare(self._retries)
         self._slowest = Quantile(self._hedge.quantile if self._hedge else 0.95)
-        self._prober = Prober(clock, self._seats.serve)
+        self._prober = Prober(clock, self._seats.look)
         self._capabilities = joined([one.model.capabilities for one in declared])
 
     @property
@@ -136,21 +136,16 @@ class Pool:
                 standing = await self._seats.take(call)
             except ModelError as error:
                 raise self._verdict(call, error) from None
-            if call.begun and not call.continues(standing.model.capabilities):
-                yield call.retract()
-            before, chunks = call.so_far()
-            failure: ModelError | None = None
             try:
                 async with aclosing(self._played(call, standing)) as pieces:
                     async for piece in pieces:
                         if isinstance(piece, Reply):
-                            yield call.whole(piece, before, chunks)
+                            yield call.whole(piece)
                             return
                         call.heard(piece)
                         yield piece
             except ModelError as error:
-                failure = error
-            await self._go_on(call, failure or _unfinished(standing))
+                await self._go_on(call, error)
 
     def _played(self, call: Call, standing: Standing) -> AsyncGenerator[Piece]:
         first = self._attempt(call, standing)
@@ -168,34 +163,37 @@ class Pool:
 
     async def _attempt(self, call: Call, standing: Standing) -> AsyncGenerator[Piece]:
         """One request to one member; what it does is noted in how the member stands."""
-        began = self._clock()
-        number, heard, answered = standing.begin(began), 0.0, 0.0
-        others = any(one is not standing for one in self._seats.candidates(call))
-        stream = standing.model.stream(
-            call.conversation(),
-            tools=call.tools,
-            schema=call.schema,
-            settings=call.settings_at(began, others=others),
-        )
+        number, heard, answered = 0, 0.0, 0.0
         try:
+            if call.begun and not call.continues(standing.model.capabilities):
+                yield RetractPiece(len(call.text))
+            call.go_on()
+            began = self._clock()
+            number = standing.begin(began)
+            others = any(one is not standing for one in self._seats.candidates(call))
+            stream = standing.model.stream(
+                call.conversation(),
+                tools=call.tools,
+                schema=call.schema,
+                settings=call.settings_at(began, others=others),
+            )
             async with aclosing(cast("AsyncGenerator[Piece]", stream)) as pieces:
                 async for piece in pieces:
                     if not heard and is_content(piece):
                         heard = max(1e-6, standing.spoke(number, self._clock()))
                         self._slowest.observe(heard)
                     if isinstance(piece, Reply):
-                        answered = self._clock() - began
+                        answered = max(1e-6, self._clock() - began)
                         await self._answered(standing, call, piece, heard, answered)
                     yield piece
+            if not answered:
+                raise ModelUnavailable(f"`{standing.name}` ended its answer without a reply")
         except ModelError as error:
             call.errors[standing.name] = error
             self._failed(standing, error)
             raise
         finally:
-            now = self._clock()
-            standing.gave_up(number, now)
-            if not answered and standing.circuit is not None:
-                standing.circuit.dropped(now)
+            standing.gave_up(number, self._clock())
             self._seats.free(standing, seconds=answered)
 
     async def _answered(
@@ -234,7 +232,7 @@ class Pool:
         if standing.circuit is not None and standing.circuit.failed(now):
             if self._breaker is not None and self._breaker.probe:
                 self._prober.watch(standing)
-            self._seats.serve()
+            self._seats.look()
 
     async def _go_on(self, call: Call, error: ModelError) -> None:
         """Returns when the call may be tried again, after a pause where that is due; else raises."""
@@ -296,10 +294,6 @@ class Pool:
 
 def _rule(given: R | bool, usual: type[R]) -> R | None:
     return (usual() if given else None) if isinstance(given, bool) else given
-
-
-def _unfinished(standing: Standing) -> ModelError:
-    return ModelUnavailable(f"`{standing.name}` ended its answer without a reply")
 
 
 def _rates(member: Member, name: str, counters: Counters | None) -> Rates | None:
