@@ -5,12 +5,14 @@ shown of an answer is `call`'s.
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from random import Random
 from typing import TypeVar, cast
 
+from stretto._internal.redact import redact
 from stretto.context import Counters, running_context
 from stretto.errors import (
     BadRequest,
@@ -38,6 +40,7 @@ from stretto.models.pool.status import MemberStatus, joined, status_of, unique_n
 from stretto.models.protocol import Capabilities, ChatModel, OutputSchema, Piece, Reply, RetractPiece
 from stretto.settings import ModelSettings
 
+_log = logging.getLogger("stretto.models")
 _MISCONFIGURED = (401, 403, 404)
 """Statuses by which a member says that it is set up wrongly; another may be well."""
 _TELLING = {BadRequest, ContextOverflow, ModelTimeout, RateLimited}
@@ -205,7 +208,8 @@ class Pool:
         standing.throttled = 0
         standing.concurrency.succeeded(first_token, standing.in_flight)
         if self._outliers is not None and len(self._standings) > 1:
-            eject(standing, self._standings, self._outliers, now)
+            if eject(standing, self._standings, self._outliers, now):
+                _log.info("`%s` leaves out `%s`: it is far slower than the others", self._name, standing.name)
         if reply.headroom is not None:
             standing.heed(reply.headroom, now)
         if standing.rates is not None:
@@ -221,6 +225,7 @@ class Pool:
             return
         standing.failed += 1
         standing.said = str(error)
+        _log.info("`%s`: `%s` failed: %s", self._name, standing.name, redact(standing.said))
         if isinstance(error, RateLimited):
             standing.concurrency.backed_off()
             standing.throttled += 1
@@ -230,6 +235,7 @@ class Pool:
         if isinstance(error, ModelTimeout):
             standing.concurrency.backed_off()
         if standing.circuit is not None and standing.circuit.failed(now):
+            _log.warning("`%s` leaves `%s` alone until it recovers", self._name, standing.name)
             if self._breaker is not None and self._breaker.probe:
                 self._prober.watch(standing)
             self._seats.look()

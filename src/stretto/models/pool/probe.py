@@ -1,6 +1,7 @@
 """Sees a member's recovery without traffic: asks it for one token whenever its breaker may be tried."""
 
 import asyncio
+import logging
 from collections.abc import Callable
 
 from stretto.errors import BadRequest
@@ -9,6 +10,7 @@ from stretto.models.pool.member import Standing
 from stretto.models.protocol import complete
 from stretto.settings import ModelSettings
 
+_log = logging.getLogger("stretto.models")
 _QUESTION = (Message.user("Say yes."),)
 _ASKED = ModelSettings(max_tokens=1, timeout=10.0)
 _LOOK = 0.05
@@ -50,6 +52,7 @@ class Prober:
                 raise
             else:
                 circuit.succeeded()
+        _log.info("`%s` answers again", standing.name)
         self._changed()
 
     async def close(self) -> None:
