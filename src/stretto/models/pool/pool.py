@@ -207,9 +207,8 @@ class Pool:
             standing.circuit.succeeded()
         standing.throttled = 0
         standing.concurrency.succeeded(first_token, standing.in_flight)
-        if self._outliers is not None and len(self._standings) > 1:
-            if eject(standing, self._standings, self._outliers, now):
-                _log.info("`%s` leaves out `%s`: it is far slower than the others", self._name, standing.name)
+        if self._outliers is not None and eject(standing, self._standings, self._outliers, now):
+            _log.info("`%s` leaves out `%s`: it is far slower than the others", self._name, standing.name)
         if reply.headroom is not None:
             standing.heed(reply.headroom, now)
         if standing.rates is not None:
