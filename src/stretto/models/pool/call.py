@@ -95,21 +95,24 @@ class Call:
         """What is sent: with the text that is shown at its end, for a model that goes on behind it."""
         return [*self.messages, Message.assistant(self.text)] if self._shown else self.messages
 
-    def settings_at(self, now: float, *, others: bool) -> ModelSettings:
-        """How it is asked now: by the deadline, with the tokens left.
+    def settings_at(self, now: float, own: ModelSettings, patience: float | None) -> ModelSettings:
+        """How a member is asked now: by the deadline, with the tokens left.
 
-        `others`: while another could take over, a silent member has half of what is left.
+        Args:
+            now: on the pool's clock.
+            own: the member's settings, under those of the call.
+            patience: seconds that it may be silent where nobody said, while another could take over.
         """
-        settings, left = self.settings, max(0.001, self.deadline - now)
+        asked, left = own.merged(self.settings), max(0.001, self.deadline - now)
         changed: dict[str, float | int | None] = {}
-        if self.attempts or left < settings.timeout - 0.05:
+        if left < asked.timeout - 0.05:
             changed["timeout"] = left
-        if others:
-            changed["first_token"] = settings.first_token or left / 2
-            changed["idle"] = settings.idle or left / 2
-        if self._shown and settings.max_tokens is not None:
-            changed["max_tokens"] = max(1, settings.max_tokens - self._chunks)
-        return msgspec.structs.replace(settings, **changed) if changed else settings
+        if patience is not None:
+            changed["first_token"] = asked.first_token or min(patience, left / 2)
+            changed["idle"] = asked.idle or min(patience, left / 2)
+        if self._shown and asked.max_tokens is not None:
+            changed["max_tokens"] = max(1, asked.max_tokens - self._chunks)
+        return msgspec.structs.replace(self.settings, **changed) if changed else self.settings
 
     def heard(self, piece: Piece) -> None:
         """Notes what is shown, or taken back."""

@@ -34,9 +34,9 @@ class Circuit:
         if self.state != "closed" and now >= self.until:
             self.state, self.until = "half_open", now + self._rule.longest
 
-    def failed(self, now: float) -> bool:
-        """A call failed; returns whether that opened it."""
-        self._row += 1
+    def failed(self, now: float, *, surely: bool = False) -> bool:
+        """A call failed; returns whether that opened it. `surely`: so will the next one."""
+        self._row = self._rule.failures if surely else self._row + 1
         self._recent.append(False)
         if self.state == "half_open":
             self._cooldown = min(self._rule.longest, self._cooldown * 2)

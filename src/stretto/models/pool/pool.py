@@ -12,6 +12,8 @@ from contextlib import aclosing
 from random import Random
 from typing import TypeVar, cast
 
+import msgspec
+
 from stretto._internal.redact import redact
 from stretto.context import Counters, running_context
 from stretto.errors import (
@@ -30,7 +32,7 @@ from stretto.models.pool.call import Call, is_content
 from stretto.models.pool.choice import eject
 from stretto.models.pool.hedge import race
 from stretto.models.pool.latency import Quantile
-from stretto.models.pool.member import Member, Standing
+from stretto.models.pool.member import Member, Standing, declared_members, settings_of
 from stretto.models.pool.probe import Prober
 from stretto.models.pool.rates import Rates, estimate
 from stretto.models.pool.rules import Breaker, Hedge, Outliers, Retries
@@ -43,6 +45,8 @@ from stretto.settings import ModelSettings
 _log = logging.getLogger("stretto.models")
 _MISCONFIGURED = (401, 403, 404)
 """Statuses by which a member says that it is set up wrongly; another may be well."""
+_KNOWN = 20
+"""First tokens from which the learned time to them counts."""
 _TELLING = {BadRequest, ContextOverflow, ModelTimeout, RateLimited}
 _DEFAULT = ModelSettings()
 R = TypeVar("R")
@@ -52,12 +56,13 @@ class Pool:
     """A model made of models.
 
     Args:
-        members: The models, alone or as `Member` with weight, tier and limits.
+        members: The models, by name, as they are, or as `Member` with weight, tier and limits.
         name: What it is called.
         hedge: Ask a second member when the first is slow to speak. Here and below: True is the usual rule.
         retries: How many requests may be sent beside the calls, and how often one call may be tried.
         breaker: When a failing member is left alone; False: never.
         outliers: When a slow member is left out; False: never.
+        settings: Used where a call gives none; a member's own are under them.
         counters: Where rates are counted. Without it: in the file that all processes of this user share.
         random: Chooses between members; give a seeded one to repeat a run.
         clock: Seconds that only grow.
@@ -65,23 +70,26 @@ class Pool:
 
     def __init__(
         self,
-        members: Sequence[ChatModel | Member],
+        members: Sequence[ChatModel | Member | str],
         *,
         name: str = "pool:pool",
         hedge: Hedge | bool = False,
         retries: Retries | None = None,
         breaker: Breaker | bool = True,
         outliers: Outliers | bool = True,
+        settings: ModelSettings | None = None,
         counters: Counters | None = None,
         random: Random | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        if not members:
-            raise ConfigError(f"`{name}` has no members; give it at least one model")
         self._name, self._clock, self._random = name, clock, random or Random()
         self._hedge, self._breaker = _rule(hedge, Hedge), _rule(breaker, Breaker)
-        self._outliers, self._retries = _rule(outliers, Outliers), retries or Retries()
-        declared = [one if isinstance(one, Member) else Member(one) for one in members]
+        self._outliers, self._retries = (
+            _rule(outliers, Outliers),
+            _rule(retries or True, Retries) or Retries(),
+        )
+        self._settings = settings or _DEFAULT
+        declared = declared_members(members, name)
         self._standings = [
             Standing(one, label, self._breaker, _rates(one, label, counters))
             for one, label in zip(declared, unique_names(declared), strict=True)
@@ -91,6 +99,7 @@ class Pool:
         self._spare = Spare(self._retries)
         self._slowest = Quantile(self._hedge.quantile if self._hedge else 0.95)
         self._prober = Prober(clock, self._seats.look)
+        self._longest = max(settings_of(one.model).timeout for one in declared)
         self._capabilities = joined([one.model.capabilities for one in declared])
 
     @property
@@ -131,7 +140,10 @@ class Pool:
         """
         context = running_context()
         tenant = context.run.tenant if context is not None else "default"
-        call = Call(messages, tools, schema, settings or _DEFAULT, tenant=tenant, now=self._clock())
+        wanted = self._settings.merged(settings)
+        if wanted.timeout == _DEFAULT.timeout and self._longest > wanted.timeout:
+            wanted = msgspec.structs.replace(wanted, timeout=self._longest)
+        call = Call(messages, tools, schema, wanted, tenant=tenant, now=self._clock())
         call.read = estimate(messages) if self._counts else 0.0
         self._spare.pay_in()
         while True:
@@ -173,12 +185,11 @@ class Pool:
             call.go_on()
             began = self._clock()
             number = standing.begin(began)
-            others = any(one is not standing for one in self._seats.candidates(call))
             stream = standing.model.stream(
                 call.conversation(),
                 tools=call.tools,
                 schema=call.schema,
-                settings=call.settings_at(began, others=others),
+                settings=call.settings_at(began, settings_of(standing.model), self._patience(call, standing)),
             )
             async with aclosing(cast("AsyncGenerator[Piece]", stream)) as pieces:
                 async for piece in pieces:
@@ -198,6 +209,12 @@ class Pool:
         finally:
             standing.gave_up(number, self._clock())
             self._seats.free(standing, seconds=answered)
+
+    def _patience(self, call: Call, standing: Standing) -> float | None:
+        """Seconds that a member may be silent where nobody said; None while no other could take over."""
+        if not any(one is not standing for one in self._seats.candidates(call)):
+            return None
+        return max(10.0, 10 * self._slowest.value) if self._slowest.count >= _KNOWN else 30.0
 
     async def _answered(
         self, standing: Standing, call: Call, reply: Reply, first_token: float, seconds: float
@@ -233,7 +250,8 @@ class Pool:
             return
         if isinstance(error, ModelTimeout):
             standing.concurrency.backed_off()
-        if standing.circuit is not None and standing.circuit.failed(now):
+        surely = isinstance(error, BadRequest)
+        if standing.circuit is not None and standing.circuit.failed(now, surely=surely):
             _log.warning("`%s` leaves `%s` alone until it recovers", self._name, standing.name)
             if self._breaker is not None and self._breaker.probe:
                 self._prober.watch(standing)
@@ -251,12 +269,15 @@ class Pool:
             isinstance(error, BadRequest) and error.status not in _MISCONFIGURED
         ):
             raise self._verdict(call, error)
+        lone = all(one.name in call.errors for one in self._seats.candidates(call))
+        if lone and isinstance(error, BadRequest):
+            raise self._verdict(call, error)  # a wrong key stays wrong
         owed = call.begun and not call.rescued
         call.rescued = call.rescued or call.begun
         again = call.attempts < self._retries.attempts and not call.late(now) and call.repeatable
         if not again or not self._spare.take(owed=owed):
             raise self._verdict(call, error)
-        if all(one.name in call.errors for one in self._seats.candidates(call)):
+        if lone:
             await self._pause(call, error)
 
     async def _pause(self, call: Call, error: ModelError) -> None:
@@ -298,6 +319,9 @@ class Pool:
 
 
 def _rule(given: R | bool, usual: type[R]) -> R | None:
+    if not isinstance(given, bool | usual):
+        name = usual.__name__
+        raise ConfigError(f"{given!r} is no {name}; give True, False or {name}(...) of stretto.models.pool")
     return (usual() if given else None) if isinstance(given, bool) else given
 
 

@@ -4,6 +4,7 @@ A seat is one call in flight at a member. It is taken here and must be given bac
 come from several event loops, each in a thread of its own: what they share is changed under a lock.
 """
 
+import logging
 from collections.abc import Callable, Sequence
 from random import Random
 from threading import RLock
@@ -14,6 +15,7 @@ from stretto.models.pool.choice import choose
 from stretto.models.pool.line import Line, Ticket
 from stretto.models.pool.member import Standing
 
+_log = logging.getLogger("stretto.models")
 _NEVER = float("inf")
 
 
@@ -156,9 +158,10 @@ class Seats:
         if soonest == _NEVER:
             raise self.down(fit)
         if soonest > now and soonest >= call.deadline:
-            wait = soonest - now
+            wait, names = soonest - now, ", ".join(f"`{one.name}`" for one in fit)
             raise RateLimited(
-                f"`{self._name}` may not ask for {wait:.3g} s, and this call has {max(0.0, left):.3g} s",
+                f"`{self._name}` may not ask {names} for {wait:.3g} s by their limits, "
+                f"and this call has {max(0.0, left):.3g} s; raise its `timeout`, or the limits",
                 retry_after=wait,
             )
         capacity = sum(int(one.concurrency.limit) for one in fit if one.ready(now) <= now)
@@ -170,6 +173,8 @@ class Seats:
                 f"about {ahead:.3g} s before it, and it has {max(0.0, left):.3g} s",
                 deadline="queue",
             )
+        if soonest > now + 1:
+            _log.info("`%s`: a call waits %.3g s for the limits of its members", self._name, soonest - now)
         return min(left, soonest - now) if soonest > now else left
 
     def down(self, standings: Sequence[Standing]) -> ModelError:
