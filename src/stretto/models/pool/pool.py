@@ -7,7 +7,7 @@ shown of an answer is `call`'s.
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from random import Random
 from typing import TypeVar, cast
 
@@ -16,6 +16,7 @@ from stretto.errors import (
     BadRequest,
     ConfigError,
     ContextOverflow,
+    CounterError,
     ModelError,
     ModelNotFound,
     ModelTimeout,
@@ -38,8 +39,6 @@ from stretto.models.pool.status import MemberStatus, joined, status_of, unique_n
 from stretto.models.protocol import Capabilities, ChatModel, OutputSchema, Piece, Reply, RetractPiece
 from stretto.settings import ModelSettings
 
-_MISCONFIGURED = (401, 403, 404)
-"""Statuses by which a member says that it is set up wrongly; another may be well."""
 _TELLING = {BadRequest, ContextOverflow, ModelTimeout, RateLimited}
 _DEFAULT = ModelSettings()
 R = TypeVar("R")
@@ -210,14 +209,15 @@ class Pool:
             standing.heed(reply.headroom, now)
         if standing.rates is not None:
             used, taken = reply.usage, call.taken[standing.name]
-            await standing.rates.settle(taken, call.read, used.input_tokens, used.output_tokens, ago=seconds)
+            with suppress(CounterError):  # what was reserved stays counted, and the answer is there
+                await standing.rates.settle(
+                    taken, call.read, used.input_tokens, used.output_tokens, ago=seconds
+                )
 
     def _failed(self, standing: Standing, error: ModelError) -> None:
         """What a failure says of the member; a request's own fault says nothing."""
         now = self._clock()
-        if isinstance(error, ContextOverflow | OutputInvalid | ModelNotFound):
-            return
-        if isinstance(error, BadRequest) and error.status not in _MISCONFIGURED:
+        if isinstance(error, ContextOverflow) or _refused(error):
             return
         standing.failed += 1
         standing.said = str(error)
@@ -225,6 +225,8 @@ class Pool:
             standing.concurrency.backed_off()
             standing.throttled += 1
             wait = error.retry_after
+            if error.headroom is not None:
+                standing.heed(error.headroom, now)
             standing.block(min(30.0, 2.0 ** (standing.throttled - 1)) if wait is None else wait, now)
             return
         if isinstance(error, ModelTimeout):
@@ -242,9 +244,7 @@ class Pool:
             call.least_context = max(call.least_context, self._largest_failed(call) + 1)
             if not any(call.fits(one.model.capabilities) for one in self._standings):
                 raise self._verdict(call, error)
-        elif isinstance(error, OutputInvalid | ModelNotFound) or (
-            isinstance(error, BadRequest) and error.status not in _MISCONFIGURED
-        ):
+        elif _refused(error):
             raise self._verdict(call, error)
         owed = call.begun and not call.rescued
         call.rescued = call.rescued or call.begun
@@ -290,6 +290,13 @@ class Pool:
         await self._prober.close()
         for standing in self._standings:
             await standing.model.close()
+
+
+def _refused(error: ModelError) -> bool:
+    """Whether any member would refuse the request itself."""
+    if isinstance(error, BadRequest):
+        return not error.misconfigured
+    return isinstance(error, OutputInvalid | ModelNotFound)
 
 
 def _rule(given: R | bool, usual: type[R]) -> R | None:
