@@ -11,7 +11,9 @@ from contextlib import aclosing, suppress
 from random import Random
 from typing import TypeVar, cast
 
+from stretto.budgets.estimate import expected_input
 from stretto.context import Counters, running_context
+from stretto.counters import SqliteCounters, default_path
 from stretto.errors import (
     BadRequest,
     ConfigError,
@@ -31,7 +33,7 @@ from stretto.models.pool.hedge import race
 from stretto.models.pool.latency import Quantile
 from stretto.models.pool.member import Member, Standing
 from stretto.models.pool.probe import Prober
-from stretto.models.pool.rates import Rates, estimate
+from stretto.models.pool.rates import Rates
 from stretto.models.pool.rules import Breaker, Hedge, Outliers, Retries
 from stretto.models.pool.seats import Seats
 from stretto.models.pool.spare import Spare
@@ -128,7 +130,7 @@ class Pool:
         context = running_context()
         tenant = context.run.tenant if context is not None else "default"
         call = Call(messages, tools, schema, settings or _DEFAULT, tenant=tenant, now=self._clock())
-        call.read = estimate(messages) if self._counts else 0.0
+        call.read = expected_input(messages, tools) if self._counts else 0
         self._spare.pay_in()
         while True:
             try:
@@ -307,10 +309,5 @@ def _rates(member: Member, name: str, counters: Counters | None) -> Rates | None
     if member.requests_per_minute is None and member.tokens_per_minute is None:
         return None
     if counters is None:
-        from stretto.counters import (  # noqa: PLC0415 (sqlite, for those who declare limits)
-            SqliteCounters,
-            default_path,
-        )
-
         counters = SqliteCounters(default_path())
     return Rates(name, counters, requests=member.requests_per_minute, tokens=member.tokens_per_minute)
