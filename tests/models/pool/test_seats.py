@@ -10,11 +10,11 @@ import pytest
 
 from stretto.context import Run, RunContext, use_context
 from stretto.counters import MemoryCounters
-from stretto.errors import ModelTimeout, ModelUnavailable, RateLimited
+from stretto.errors import CounterError, ModelTimeout, ModelUnavailable, RateLimited
 from stretto.messages import Image, Message
 from stretto.models.pool import Breaker, Member, Pool, Retries
 from stretto.models.pool.call import Call
-from stretto.models.protocol import RetractPiece
+from stretto.models.protocol import Headroom, RetractPiece
 from stretto.settings import ModelSettings
 
 ASK = [Message.user("Hello?")]
@@ -270,3 +270,21 @@ def test_callers_in_several_threads_lose_no_seat(played):
     finally:
         sys.setswitchinterval(usual)
     assert [one.in_flight for one in pool.status()] == [0, 0, 0]
+
+
+async def test_an_answer_is_not_lost_because_it_could_not_be_settled(played, pool_of):
+    class Broken(MemoryCounters):
+        async def add(self, *args, **options):
+            raise CounterError("the disk is full")
+
+    pool = pool_of(Member(played("a", lambda n: ["x"]), tokens_per_minute=9000), counters=Broken())
+    await ask(pool)
+    assert pool.status()[0].in_flight == 0
+
+
+async def test_a_429_that_tells_when_it_has_room_again_is_left_alone_until_then(played, pool_of):
+    full = RateLimited("slow down", headroom=Headroom(tokens=0, tokens_reset=50.0))
+    pool = pool_of(played("a", lambda n: [full] if n == 1 else ["x"]), retries=Retries(delay=0.0))
+    with pytest.raises(RateLimited) as refused:
+        await ask(pool, timeout=20.0)
+    assert 40 < refused.value.retry_after <= 50

@@ -50,7 +50,7 @@ class Call:
         self.waited = False
         """It waited once for as long as an endpoint said."""
         self.least_context = 0
-        self.read = 0.0
+        self.read = 0
         """Tokens of the prompt, estimated; 0 where nobody counts."""
         self.taken: dict[str, float] = {}
         """Tokens counted ahead against each member's rate, by its name."""

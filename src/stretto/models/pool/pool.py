@@ -8,18 +8,21 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from random import Random
 from typing import TypeVar, cast
 
 import msgspec
 
 from stretto._internal.redact import redact
+from stretto.budgets.estimate import expected_input
 from stretto.context import Counters, running_context
+from stretto.counters import SqliteCounters, default_path
 from stretto.errors import (
     BadRequest,
     ConfigError,
     ContextOverflow,
+    CounterError,
     ModelError,
     ModelNotFound,
     ModelTimeout,
@@ -34,7 +37,7 @@ from stretto.models.pool.hedge import race
 from stretto.models.pool.latency import Quantile
 from stretto.models.pool.member import Member, Standing, declared_members, settings_of
 from stretto.models.pool.probe import Prober
-from stretto.models.pool.rates import Rates, estimate
+from stretto.models.pool.rates import Rates
 from stretto.models.pool.rules import Breaker, Hedge, Outliers, Retries
 from stretto.models.pool.seats import Seats
 from stretto.models.pool.spare import Spare
@@ -43,8 +46,6 @@ from stretto.models.protocol import Capabilities, ChatModel, OutputSchema, Piece
 from stretto.settings import ModelSettings
 
 _log = logging.getLogger("stretto.models")
-_MISCONFIGURED = (401, 403, 404)
-"""Statuses by which a member says that it is set up wrongly; another may be well."""
 _KNOWN = 20
 """First tokens from which the learned time to them counts."""
 _TELLING = {BadRequest, ContextOverflow, ModelTimeout, RateLimited}
@@ -144,7 +145,7 @@ class Pool:
         if wanted.timeout == _DEFAULT.timeout and self._longest > wanted.timeout:
             wanted = msgspec.structs.replace(wanted, timeout=self._longest)
         call = Call(messages, tools, schema, wanted, tenant=tenant, now=self._clock())
-        call.read = estimate(messages) if self._counts else 0.0
+        call.read = expected_input(messages, tools) if self._counts else 0
         self._spare.pay_in()
         while True:
             try:
@@ -230,14 +231,15 @@ class Pool:
             standing.heed(reply.headroom, now)
         if standing.rates is not None:
             used, taken = reply.usage, call.taken[standing.name]
-            await standing.rates.settle(taken, call.read, used.input_tokens, used.output_tokens, ago=seconds)
+            with suppress(CounterError):  # what was reserved stays counted, and the answer is there
+                await standing.rates.settle(
+                    taken, call.read, used.input_tokens, used.output_tokens, ago=seconds
+                )
 
     def _failed(self, standing: Standing, error: ModelError) -> None:
         """What a failure says of the member; a request's own fault says nothing."""
         now = self._clock()
-        if isinstance(error, ContextOverflow | OutputInvalid | ModelNotFound):
-            return
-        if isinstance(error, BadRequest) and error.status not in _MISCONFIGURED:
+        if isinstance(error, ContextOverflow) or _refused(error):
             return
         standing.failed += 1
         standing.said = str(error)
@@ -246,6 +248,8 @@ class Pool:
             standing.concurrency.backed_off()
             standing.throttled += 1
             wait = error.retry_after
+            if error.headroom is not None:
+                standing.heed(error.headroom, now)
             standing.block(min(30.0, 2.0 ** (standing.throttled - 1)) if wait is None else wait, now)
             return
         if isinstance(error, ModelTimeout):
@@ -265,9 +269,7 @@ class Pool:
             call.least_context = max(call.least_context, self._largest_failed(call) + 1)
             if not any(call.fits(one.model.capabilities) for one in self._standings):
                 raise self._verdict(call, error)
-        elif isinstance(error, OutputInvalid | ModelNotFound) or (
-            isinstance(error, BadRequest) and error.status not in _MISCONFIGURED
-        ):
+        elif _refused(error):
             raise self._verdict(call, error)
         lone = all(one.name in call.errors for one in self._seats.candidates(call))
         if lone and isinstance(error, BadRequest):
@@ -318,6 +320,13 @@ class Pool:
             await standing.model.close()
 
 
+def _refused(error: ModelError) -> bool:
+    """Whether any member would refuse the request itself."""
+    if isinstance(error, BadRequest):
+        return not error.misconfigured
+    return isinstance(error, OutputInvalid | ModelNotFound)
+
+
 def _rule(given: R | bool, usual: type[R]) -> R | None:
     if not isinstance(given, bool | usual):
         name = usual.__name__
@@ -329,10 +338,5 @@ def _rates(member: Member, name: str, counters: Counters | None) -> Rates | None
     if member.requests_per_minute is None and member.tokens_per_minute is None:
         return None
     if counters is None:
-        from stretto.counters import (  # noqa: PLC0415 (sqlite, for those who declare limits)
-            SqliteCounters,
-            default_path,
-        )
-
         counters = SqliteCounters(default_path())
     return Rates(name, counters, requests=member.requests_per_minute, tokens=member.tokens_per_minute)

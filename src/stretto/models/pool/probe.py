@@ -42,7 +42,7 @@ class Prober:
                 await complete(standing.model, _QUESTION, settings=_ASKED)
             except Exception as error:
                 # A refusal of the request itself comes from an endpoint that works; a wrong key does not.
-                if isinstance(error, BadRequest) and error.status not in (401, 403, 404):
+                if isinstance(error, BadRequest) and not error.misconfigured:
                     circuit.succeeded()
                 else:
                     circuit.failed(self._clock())
