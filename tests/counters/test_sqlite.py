@@ -1,12 +1,14 @@
 """SqliteCounters: the contract, several processes, a kill in mid-write, a clock set back, a broken file."""
 
 import asyncio
+import gc
 import os
 import signal
 import sqlite3
 import subprocess
 import sys
 import time
+import weakref
 from collections.abc import AsyncIterator
 from math import inf
 from pathlib import Path
@@ -196,3 +198,21 @@ async def test_a_file_that_is_none_of_ours_is_told(tmp_path: Path, make: str) ->
         path = path / "counters.sqlite"
     with pytest.raises(CounterError, match=r"cannot be counted in .*give another path"):
         await SqliteCounters(path).add("k", 1, window=60)
+
+
+async def test_what_a_forked_child_has_of_its_parent_is_neither_used_nor_closed(tmp_path: Path) -> None:
+    class Parents(sqlite3.Connection):
+        pass
+
+    theirs = sqlite3.connect(tmp_path / "counts.sqlite", factory=Parents)
+    known = weakref.ref(theirs)
+    counters = SqliteCounters(tmp_path / "counts.sqlite")
+    counters._opened = os.getpid() + 1, theirs  # as a child finds it
+    await counters.close()
+    assert await counters.add("x", 1, window=1) == 1
+    del theirs
+    gc.collect()
+    held = known()
+    assert held is not None and held.execute("SELECT 1").fetchone() == (1,)
+    held.close()
+    await counters.close()

@@ -54,6 +54,7 @@ class SqliteCounters:
         self._patience, self._clock = patience, clock
         self._lock = RLock()
         self._opened: tuple[int, sqlite3.Connection] | None = None
+        self._parents: list[sqlite3.Connection] = []
         self._until_sweep = 0
 
     async def take(self, key: str, amount: float, *, limit: float, window: float) -> float:
@@ -96,7 +97,7 @@ class SqliteCounters:
         with self._lock:
             if self._opened is not None and self._opened[0] == os.getpid():
                 self._opened[1].close()
-            self._opened = None
+                self._opened = None
 
     async def _transact(self, work: Callable[[sqlite3.Connection, float], float]) -> float:
         """`work` in a transaction of its own; while another process writes, the loop goes on."""
@@ -131,7 +132,10 @@ class SqliteCounters:
     def _connection(self) -> sqlite3.Connection:
         if self._opened is not None and self._opened[0] == os.getpid():
             return self._opened[1]
-        self._opened = None  # a forked child must not use, nor close, its parent's
+        if self._opened is not None:
+            # a forked child must not use its parent's, nor forget it: that would close it
+            self._parents.append(self._opened[1])
+            self._opened = None
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:

@@ -113,19 +113,24 @@ def open_model(
         ConfigError: something in it is wrong, or its key is not set.
     """
     own = {"root": root, "pools": pools} if file.model.startswith(POOL) else {}
+    settings = settings or file.settings
     model = Model(
         file.model,
         base_url=file.base_url,
         api_key=api_key_of(file),
         headers=file.headers or None,
-        settings=settings or file.settings,
+        settings=settings,
         **own,
         **file.options,
     )
-    return model if file.cache is None else _cached(model, file, file.cache, storage)
+    if file.cache is None:
+        return model
+    # whatever else tells this model from another of its name
+    what = msgspec.json.encode([file.base_url, file.headers, settings, file.options])
+    return _cached(model, file.cache, storage, scope=what.decode())
 
 
-def _cached(model: ChatModel, file: ModelFile, cache: CacheFile, storage: Path | None) -> ChatModel:
+def _cached(model: ChatModel, cache: CacheFile, storage: Path | None, *, scope: str) -> ChatModel:
     from stretto.models.cached import (  # noqa: PLC0415 (sqlite and asyncio, for those who keep answers)
         Cached,
         MemoryStore,
@@ -136,8 +141,7 @@ def _cached(model: ChatModel, file: ModelFile, cache: CacheFile, storage: Path |
     store = (
         SqliteStore(storage / "answers.sqlite", max_bytes=size) if storage else MemoryStore(max_bytes=size)
     )
-    what = msgspec.json.encode([file.base_url, file.headers, file.settings, file.options])
-    return Cached(model, store, ttl=cache.ttl, scope=what.decode())
+    return Cached(model, store, ttl=cache.ttl, scope=scope)
 
 
 def api_key_of(file: ModelFile) -> str | None:
