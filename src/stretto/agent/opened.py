@@ -60,9 +60,7 @@ class Opened:
         async with self._opening:
             if loop not in self._kept:
                 for ended in [other for other in self._kept if other.is_closed()]:
-                    del self._kept[
-                        ended
-                    ]  # its store was closed with it; langgraph's saver holds on to the loop
+                    del self._kept[ended]  # its store goes with it: a saver waits in one loop only
                 stack = AsyncExitStack()
                 name = "memory" if self._threads == "memory" else "sqlite"
                 store = open_store(name, self._threads, *self._graph.states)
