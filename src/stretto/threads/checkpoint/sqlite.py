@@ -29,6 +29,10 @@ from stretto.threads.checkpoint.writer import TIP, OneWriter
 from stretto.threads.retention import Retention
 
 
+_EARLY = 256
+"""Checkpoints whose writes came before them; the oldest are forgotten: their turn was refused."""
+
+
 class SqliteSaver(BaseCheckpointSaver[str]):
     """langgraph's saver protocol on a `SqliteFile`. Methods without `a` hold the thread while others write.
 
@@ -42,6 +46,7 @@ class SqliteSaver(BaseCheckpointSaver[str]):
         self.file = file
         self._order = asyncio.Lock()
         self._writer = OneWriter()
+        self._early: dict[tables.Place, list[tuple[str, list[Any]]]] = {}
 
     def get_tuple(self, config: Any) -> CheckpointTuple | None:
         """The checkpoint that the config names, or the last one of its thread."""
@@ -92,11 +97,15 @@ class SqliteSaver(BaseCheckpointSaver[str]):
         Raises:
             ThreadConflict: The parent is not the tip of its thread.
         """
-        return self.file.transact_now(self._put(config, checkpoint, metadata))
+        kept = self.file.transact_now(self._put(config, checkpoint, metadata))
+        self._early.pop(_place(kept), None)
+        return kept
 
     async def aput(self, config: Any, checkpoint: Any, metadata: Any, new_versions: Any) -> Any:
         """As `put`."""
-        return await self._in_order(self._put(config, checkpoint, metadata))
+        kept = await self._in_order(self._put(config, checkpoint, metadata))
+        self._early.pop(_place(kept), None)
+        return kept
 
     def put_writes(
         self, config: Any, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
@@ -218,6 +227,8 @@ class SqliteSaver(BaseCheckpointSaver[str]):
         def work(connection: sqlite3.Connection) -> Any:
             self._writer.check_next(connection, place, config["configurable"], metadata)
             connection.execute(tables.PUT, row)
+            for statement, rows in self._early.get(place, ()):
+                connection.executemany(statement, rows)
             return _config(*place)
 
         return work
@@ -228,6 +239,7 @@ class SqliteSaver(BaseCheckpointSaver[str]):
         thread_id, namespace, checkpoint_id = _place(config)
         place = thread_id, namespace, checkpoint_id or ""
         again = all(channel in WRITES_IDX_MAP for channel, _ in writes)
+        statement = tables.PUT_WRITE_AGAIN if again else tables.PUT_WRITE
         rows = [
             (
                 *place,
@@ -241,8 +253,12 @@ class SqliteSaver(BaseCheckpointSaver[str]):
         ]
 
         def work(connection: sqlite3.Connection) -> None:
-            self._writer.check_open(connection, place, config["configurable"])
-            connection.executemany(tables.PUT_WRITE_AGAIN if again else tables.PUT_WRITE, rows)
+            if self._writer.check_open(connection, place, config["configurable"]):
+                connection.executemany(statement, rows)
+                return
+            self._early.setdefault(place, []).append((statement, rows))  # kept with their checkpoint
+            if len(self._early) > _EARLY:
+                del self._early[next(iter(self._early))]
 
         return work
 

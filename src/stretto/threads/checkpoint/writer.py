@@ -47,14 +47,15 @@ class OneWriter:
         if not self._follows(connection, place, given, metadata):
             self._refuse(place)
 
-    def check_open(self, connection: sqlite3.Connection, place: Place, given: Mapping[str, Any]) -> None:
-        """Whether a turn may write on top of the checkpoint at `place`: it is the tip, or not kept yet.
+    def check_open(self, connection: sqlite3.Connection, place: Place, given: Mapping[str, Any]) -> bool:
+        """Whether the checkpoint at `place`, on which a turn writes, is there already.
 
         Raises:
             ThreadConflict: Another turn went on from it, or it was refused itself.
         """
         if not self._is_open(connection, place, given.get(TIP)):
             self._refuse(place)
+        return is_kept(connection, place)
 
     def _follows(
         self,
