@@ -99,9 +99,9 @@ class SqliteFile:
         self._opened = None  # a forked child must not use, nor close, its parent's
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
+            connection = sqlite3.connect(self.path, timeout=0, isolation_level=None, check_same_thread=False)
         except (OSError, ValueError) as error:
             raise self._refusal(f"`{self.path}`: {error}") from None
-        connection = sqlite3.connect(self.path, timeout=0, isolation_level=None, check_same_thread=False)
         try:
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute(f"PRAGMA synchronous={self._durability}")

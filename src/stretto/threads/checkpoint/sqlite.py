@@ -28,7 +28,6 @@ from stretto.threads.checkpoint.serializer import strict_serializer
 from stretto.threads.checkpoint.writer import TIP, OneWriter
 from stretto.threads.retention import Retention
 
-
 _EARLY = 256
 """Checkpoints whose writes came before them; the oldest are forgotten: their turn was refused."""
 
@@ -97,15 +96,15 @@ class SqliteSaver(BaseCheckpointSaver[str]):
         Raises:
             ThreadConflict: The parent is not the tip of its thread.
         """
-        kept = self.file.transact_now(self._put(config, checkpoint, metadata))
-        self._early.pop(_place(kept), None)
-        return kept
+        place = self.file.transact_now(self._put(config, checkpoint, metadata))
+        self._early.pop(place, None)
+        return _config(*place)
 
     async def aput(self, config: Any, checkpoint: Any, metadata: Any, new_versions: Any) -> Any:
         """As `put`."""
-        kept = await self._in_order(self._put(config, checkpoint, metadata))
-        self._early.pop(_place(kept), None)
-        return kept
+        place: tables.Place = await self._in_order(self._put(config, checkpoint, metadata))
+        self._early.pop(place, None)
+        return _config(*place)
 
     def put_writes(
         self, config: Any, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
@@ -115,7 +114,8 @@ class SqliteSaver(BaseCheckpointSaver[str]):
         Raises:
             ThreadConflict: The checkpoint is not the tip of its thread, or was refused.
         """
-        self.file.transact_now(self._put_writes(config, writes, task_id, task_path))
+        # without an event loop langgraph's threads bring them in any order
+        self.file.transact_now(self._put_writes(config, writes, task_id, task_path, late=True))
 
     async def aput_writes(
         self, config: Any, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
@@ -217,24 +217,30 @@ class SqliteSaver(BaseCheckpointSaver[str]):
             ],
         )
 
-    def _put(self, config: Any, checkpoint: Any, metadata: Any) -> Work[Any]:
+    def _put(self, config: Any, checkpoint: Any, metadata: Any) -> Work[tables.Place]:
         thread_id, namespace, parent = _place(config)
-        place = thread_id, namespace, checkpoint["id"]
+        place: tables.Place = (thread_id, namespace, checkpoint["id"])
         content = self.serde.dumps_typed(checkpoint)
         about = json.dumps(get_checkpoint_metadata(config, metadata), ensure_ascii=False)
         row = (*place, parent, *content, about.encode("utf-8", "ignore"))
 
-        def work(connection: sqlite3.Connection) -> Any:
+        def work(connection: sqlite3.Connection) -> tables.Place:
             self._writer.check_next(connection, place, config["configurable"], metadata)
             connection.execute(tables.PUT, row)
             for statement, rows in self._early.get(place, ()):
                 connection.executemany(statement, rows)
-            return _config(*place)
+            return place
 
         return work
 
     def _put_writes(
-        self, config: Any, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str
+        self,
+        config: Any,
+        writes: Sequence[tuple[str, Any]],
+        task_id: str,
+        task_path: str,
+        *,
+        late: bool = False,
     ) -> Work[None]:
         thread_id, namespace, checkpoint_id = _place(config)
         place = thread_id, namespace, checkpoint_id or ""
@@ -253,7 +259,7 @@ class SqliteSaver(BaseCheckpointSaver[str]):
         ]
 
         def work(connection: sqlite3.Connection) -> None:
-            if self._writer.check_open(connection, place, config["configurable"]):
+            if self._writer.check_open(connection, place, config["configurable"], late=late):
                 connection.executemany(statement, rows)
                 return
             self._early.setdefault(place, []).append((statement, rows))  # kept with their checkpoint

@@ -47,13 +47,21 @@ class OneWriter:
         if not self._follows(connection, place, given, metadata):
             self._refuse(place)
 
-    def check_open(self, connection: sqlite3.Connection, place: Place, given: Mapping[str, Any]) -> bool:
+    def check_open(
+        self, connection: sqlite3.Connection, place: Place, given: Mapping[str, Any], *, late: bool = False
+    ) -> bool:
         """Whether the checkpoint at `place`, on which a turn writes, is there already.
+
+        Args:
+            connection: In a transaction.
+            place: Of the checkpoint.
+            given: The `configurable` of its config.
+            late: The writes may come after the next checkpoint of their own turn.
 
         Raises:
             ThreadConflict: Another turn went on from it, or it was refused itself.
         """
-        if not self._is_open(connection, place, given.get(TIP)):
+        if place in self._refused or not (late or self._is_open(connection, place, given.get(TIP))):
             self._refuse(place)
         return is_kept(connection, place)
 
