@@ -27,6 +27,7 @@ StrettoError
 │   ├── InvalidArguments   the arguments do not fit the tool's schema
 │   └── ToolTimeout        the tool did not end in time
 ├── ThreadError            a conversation cannot go on as asked
+│   └── ThreadConflict     another turn took the thread further meanwhile; this one is not kept
 ├── CounterError           limits and budgets cannot be counted: the file is broken, or held too long
 ├── LimitReached           steps, visits, or a budget of money, tokens, calls or time are used up
 └── NodeTimeout            a node did not end in time
@@ -187,6 +188,10 @@ class ToolTimeout(ToolError):
 
 class ThreadError(StrettoError):
     """A conversation cannot go on as asked."""
+
+
+class ThreadConflict(ThreadError):
+    """Another turn took the thread further meanwhile; what this one did since is not kept."""
 
 
 class CounterError(StrettoError):

@@ -9,7 +9,7 @@ from stretto.errors import ConfigError
 
 STORES = {
     "sqlite": "stretto.threads.checkpoint.sqlite:open_sqlite",
-    "memory": "stretto.threads.checkpoint.sqlite:open_memory",
+    "memory": "stretto.threads.checkpoint.memory:open_memory",
 }
 """sqlite: one file; memory: forgotten when closed. Both keep all, but for a `Retention`."""
 

@@ -52,15 +52,15 @@ async def size(agent: Agent) -> dict[str, int]:
             "writes": written,
             "keys": len(saver.blobs) + len(saver.writes) + len(saver._versions) + len(spaces),
         }
-    found = {}
-    for kind, query in (
-        ("threads", "SELECT COUNT(DISTINCT thread_id) FROM checkpoints"),
-        ("checkpoints", "SELECT COUNT(*) FROM checkpoints"),
-        ("writes", "SELECT COUNT(*) FROM writes"),
-    ):
-        async with saver.conn.execute(query) as cursor:
-            (found[kind],) = await cursor.fetchone()
-    return found
+    queries = {
+        "threads": "SELECT COUNT(DISTINCT thread_id) FROM checkpoints",
+        "checkpoints": "SELECT COUNT(*) FROM checkpoints",
+        "writes": "SELECT COUNT(*) FROM writes",
+    }
+    return {
+        kind: saver.file.transact_now(lambda connection, query=query: connection.execute(query).fetchone()[0])
+        for kind, query in queries.items()
+    }
 
 
 async def test_a_thread_of_many_turns_is_one_checkpoint_and_whole(threads: Any) -> None:

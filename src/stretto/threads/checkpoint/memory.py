@@ -1,4 +1,4 @@
-"""langgraph's savers, which can let go of what a `Retention` does not keep. Knows no graph.
+"""Threads in memory: langgraph's saver, which can let go of what a `Retention` does not keep. Knows no graph.
 
 The namespace of a sub-graph's checkpoints names the task it ran in (`node:task`): such a one is of no use
 once its turn has ended. One without a task belongs to a sub-graph with a memory of its own, and is kept like
@@ -6,59 +6,18 @@ the thread's.
 """
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import AsyncGenerator, Collection
+from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 from langgraph.checkpoint.memory import InMemorySaver
-from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
+from stretto.threads.checkpoint.serializer import strict_serializer
 from stretto.threads.retention import Retention
 
 _TASK = ":"
 """What stands before a task in the namespace of a checkpoint."""
-
-_PRUNE = """
-DELETE FROM checkpoints AS old WHERE thread_id = :thread AND checkpoint_id NOT IN (
-    SELECT checkpoint_id FROM checkpoints
-    WHERE thread_id = old.thread_id AND checkpoint_ns = old.checkpoint_ns
-    ORDER BY checkpoint_id DESC LIMIT :keep)
-"""
-_PRUNE_TASKS = "DELETE FROM checkpoints WHERE thread_id = :thread AND instr(checkpoint_ns, ':')"
-_PRUNE_WRITES = """
-DELETE FROM writes WHERE thread_id = :thread AND NOT EXISTS (
-    SELECT 1 FROM checkpoints AS c WHERE c.thread_id = writes.thread_id
-    AND c.checkpoint_ns = writes.checkpoint_ns AND c.checkpoint_id = writes.checkpoint_id)
-"""
-_OLD_THREADS = """
-SELECT thread_id FROM checkpoints GROUP BY thread_id
-ORDER BY MAX(checkpoint_id) DESC LIMIT -1 OFFSET ?
-"""
-
-
-class PrunedSqlite(AsyncSqliteSaver):
-    """Threads in a file."""
-
-    async def keep_latest(self, thread_id: str, keep: Retention, *, waiting: bool) -> None:
-        """Drops the older checkpoints of a thread; `waiting`: its turn has not ended, its sub-graphs stay."""
-        if keep.checkpoints is None:
-            return
-        given: dict[str, Any] = {"thread": thread_id, "keep": keep.checkpoints}
-        async with self.lock, self.conn.cursor() as cursor:
-            if not waiting:
-                await cursor.execute(_PRUNE_TASKS, given)
-            await cursor.execute(_PRUNE, given)
-            await cursor.execute(_PRUNE_WRITES, given)
-            await self.conn.commit()
-
-    async def drop_oldest(self, keep: Retention, *, playing: Collection[str]) -> None:
-        """Drops the threads over the limit that were not used for longest, but none that is `playing`."""
-        if keep.threads is None:
-            return
-        async with self.lock, self.conn.execute(_OLD_THREADS, (keep.threads,)) as found:
-            old = [str(row[0]) for row in await found.fetchall()]
-        for thread_id in old:
-            if thread_id not in playing:
-                await self.adelete_thread(thread_id)
 
 
 class PrunedMemory(InMemorySaver):
@@ -116,3 +75,9 @@ class PrunedMemory(InMemorySaver):
         for thread_id in list(self.storage)[: max(over, 0)]:
             if thread_id not in playing:
                 self.delete_thread(thread_id)
+
+
+@asynccontextmanager
+async def open_memory(path: str | Path, *states: type[Any]) -> AsyncGenerator[PrunedMemory]:
+    """A saver that forgets everything when it is closed; `path` is not used."""
+    yield PrunedMemory(serde=strict_serializer(*states))

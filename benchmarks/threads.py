@@ -1,0 +1,161 @@
+"""What keeping a thread in sqlite costs: CPU a superstep, and for how long the event loop is held.
+
+    python benchmarks/threads.py [--json] [--rounds N] [--each N]
+
+A graph of ten empty nodes in a row, which is langgraph's own, is played without a saver, with our saver and
+with langgraph's `AsyncSqliteSaver` (WAL, `synchronous=NORMAL`, durability sync), each turn on a thread of its
+own. The rows take turns within each round, and the smallest CPU time of the rounds counts: other load only
+adds. CPU is that of this process with all its threads.
+
+The event loop is held for the time of one call of the saver, without the waiting between, while 32 threads at
+a time play a chatbot's state of up to 40 messages.
+"""
+
+import argparse
+import asyncio
+import operator
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Annotated, Any, TypedDict
+
+from benchmarks_bars import bar, show
+from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+from langgraph.graph import END, START, StateGraph
+
+from stretto.messages import Message
+from stretto.threads.checkpoint.sqlite import open_sqlite
+
+NODES = 10
+ADDED, HELD = 0.5, 5.0
+"""Milliseconds: of CPU that our saver may add a superstep, and that it may hold the loop at p99."""
+
+
+class State(TypedDict, total=False):
+    """What the nodes write."""
+
+    word: str
+    messages: Annotated[list[Message], operator.add]
+
+
+def graph(saver: Any, *, says: bool = False) -> Any:
+    """Ten nodes in a row."""
+
+    async def node(state: State) -> State:
+        if not says:
+            return {"word": "x"}
+        return {"messages": [Message.assistant("There are 23 of them in the store by the river. " * 4)] * 4}
+
+    built: Any = StateGraph(State)
+    names = [str(number) for number in range(NODES)]
+    for name, after in zip(names, [*names[1:], END], strict=True):
+        built.add_node(name, node).add_edge(name, after)
+    return built.add_edge(START, "0").compile(checkpointer=saver)
+
+
+async def theirs(stack: AsyncExitStack, path: Path) -> AsyncSqliteSaver:
+    """Langgraph's own saver, with what ours sets."""
+    saver = await stack.enter_async_context(AsyncSqliteSaver.from_conn_string(str(path)))
+    await saver.setup()
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL"):
+        await saver.conn.execute(f"PRAGMA {pragma}")
+    return saver
+
+
+async def cost(turn: Callable[[], Awaitable[Any]], each: int) -> float:
+    """CPU milliseconds a superstep."""
+    before = time.process_time()
+    for _ in range(each):
+        await turn()
+    return (time.process_time() - before) * 1000 / each / NODES
+
+
+async def supersteps(folder: Path, rounds: int, each: int) -> dict[str, float]:
+    """CPU milliseconds a superstep, by row."""
+    async with AsyncExitStack() as stack:
+        ours = await stack.enter_async_context(open_sqlite(folder / "ours.sqlite", State))
+        savers = {
+            "no saver": None,
+            "stretto's": ours,
+            "langgraph's": await theirs(stack, folder / "theirs.sqlite"),
+        }
+        turns = {name: turn_of(graph(saver)) for name, saver in savers.items()}
+        found: dict[str, list[float]] = {name: [] for name in turns}
+        for turn in turns.values():
+            await cost(turn, 3)
+        for _ in range(rounds):
+            for name, turn in turns.items():
+                found[name].append(await cost(turn, each))
+    return {name: min(values) for name, values in found.items()}
+
+
+def turn_of(compiled: Any) -> Callable[[], Awaitable[Any]]:
+    """Plays a turn on a new thread."""
+    threads = iter(range(1_000_000))
+
+    def turn() -> Awaitable[Any]:
+        config = {"configurable": {"thread_id": str(next(threads))}}
+        if compiled.checkpointer is None:
+            return compiled.ainvoke({"word": "go"}, config)
+        return compiled.ainvoke({"word": "go"}, config, durability="sync")
+
+    return turn
+
+
+async def held(folder: Path, each: int) -> list[float]:
+    """Milliseconds of each call of our saver on the loop, sorted."""
+    times: list[float] = []
+    async with open_sqlite(folder / "held.sqlite", State) as saver:
+        once = saver.file._once
+
+        def timed(work: Any, writes: bool) -> Any:
+            before = time.perf_counter()
+            try:
+                return once(work, writes)
+            finally:
+                times.append((time.perf_counter() - before) * 1000)
+
+        saver.file._once = timed
+        compiled = graph(saver, says=True)
+        left = iter(range(each * 32))
+
+        async def play() -> None:
+            for number in left:
+                config = {"configurable": {"thread_id": str(number)}}
+                await compiled.ainvoke({"word": "go"}, config, durability="sync")
+
+        await asyncio.gather(*(play() for _ in range(32)))
+    return sorted(times)
+
+
+def main() -> None:
+    """Measures, prints, ends with 1 when a bar does not hold."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--json", action="store_true", help="print the last line only")
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--each", type=int, default=10, help="turns a round")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        costs = asyncio.run(supersteps(Path(folder), given.rounds, given.each))
+        times = asyncio.run(held(Path(folder), given.each))
+    none, ours, other = costs["no saver"], costs["stretto's"], costs["langgraph's"]
+    p99 = times[int(len(times) * 0.99)]
+    figures = {f"{name}, CPU ms a superstep": round(value, 3) for name, value in costs.items()}
+    figures |= {
+        "calls of our saver": len(times),
+        "the loop is held, ms at p50": round(times[len(times) // 2], 3),
+        "the loop is held, ms at p99": round(p99, 3),
+        "the loop is held, ms at most": round(times[-1], 3),
+    }
+    bars = [
+        bar("our saver adds, CPU ms a superstep", ours - none, ADDED),
+        bar("our saver adds, times what langgraph's adds", (ours - none) / (other - none), 1.0),
+        bar("our saver holds the loop, ms at p99", p99, HELD),
+    ]
+    show("threads", figures, bars, quiet=given.json)
+
+
+if __name__ == "__main__":
+    main()

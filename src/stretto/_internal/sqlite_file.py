@@ -1,0 +1,139 @@
+"""`SqliteFile`: one sqlite file that the processes of a machine share, used on the event loop itself.
+
+A statement takes microseconds: handing it to a thread would cost more. Another process's transaction is
+waited for asleep, never with the loop held. A killed process leaves nothing half done. Knows no table.
+"""
+
+import asyncio
+import os
+import random
+import sqlite3
+import time
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+from threading import RLock
+from typing import Literal, TypeVar
+
+from stretto.errors import StrettoError
+
+T = TypeVar("T")
+Work = Callable[[sqlite3.Connection], T]
+Durability = Literal["NORMAL", "FULL"]
+"""NORMAL: a killed process loses nothing, a power cut may lose the last transactions. FULL: neither does."""
+
+
+class SqliteFile:
+    """The file `path`, made where it is missing. Usable from every thread, event loop and forked process.
+
+    Args:
+        path: The file; not on a network share.
+        prepare: Makes or checks the tables; called once a connection, outside a transaction.
+        refusal: The error to raise for what sqlite says; it names the file.
+        patience: Seconds to wait for other processes.
+        durability: sqlite's `synchronous`.
+    """
+
+    def __init__(
+        self,
+        path: Path | str,
+        *,
+        prepare: Callable[[sqlite3.Connection], None],
+        refusal: Callable[[str], StrettoError],
+        patience: float = 5.0,
+        durability: Durability = "NORMAL",
+    ) -> None:
+        self.path = Path(path)
+        self._prepare, self._refusal, self._patience = prepare, refusal, patience
+        self._durability: Durability = durability
+        self._lock = RLock()
+        self._opened: tuple[int, sqlite3.Connection] | None = None
+        self._closing: Callable[[], object] = _nothing
+
+    async def transact(self, work: Work[T], *, writes: bool = True) -> T:
+        """`work` in a transaction of its own; while another process writes, the loop goes on.
+
+        Raises:
+            StrettoError: By `refusal`: the file cannot be used, or others held it for longer than `patience`.
+        """
+        deadline = 0.0
+        while True:
+            try:
+                return self._once(work, writes)
+            except sqlite3.Error as error:
+                deadline = self._until(error, deadline)
+            await asyncio.sleep(random.uniform(0.0002, 0.002))
+
+    def transact_now(self, work: Work[T], *, writes: bool = True) -> T:
+        """As `transact`, for callers without an event loop: waits with the thread held."""
+        deadline = 0.0
+        while True:
+            try:
+                return self._once(work, writes)
+            except sqlite3.Error as error:
+                deadline = self._until(error, deadline)
+            time.sleep(random.uniform(0.0002, 0.002))
+
+    def close(self) -> None:
+        """Closes the file; the next call opens it again. May be called twice."""
+        with self._lock:
+            self._closing()
+            self._opened, self._closing = None, _nothing
+
+    def _once(self, work: Work[T], writes: bool) -> T:
+        with self._lock:
+            connection = self._connection()
+            connection.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
+            try:
+                result = work(connection)
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+            return result
+
+    def _connection(self) -> sqlite3.Connection:
+        if self._opened is not None and self._opened[0] == os.getpid():
+            return self._opened[1]
+        self._opened = None  # a forked child must not use, nor close, its parent's
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            connection = sqlite3.connect(self.path, timeout=0, isolation_level=None, check_same_thread=False)
+        except (OSError, ValueError) as error:
+            raise self._refusal(f"`{self.path}`: {error}") from None
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute(f"PRAGMA synchronous={self._durability}")
+            self._prepare(connection)
+        except BaseException:
+            connection.close()
+            raise
+        self._opened = os.getpid(), connection
+        self._closing = weakref.finalize(self, _close, os.getpid(), connection)
+        return connection
+
+    def _until(self, error: sqlite3.Error, deadline: float) -> float:
+        """The time at which to give up."""
+        if not _busy(error):
+            raise self._refusal(f"`{self.path}`: {error}") from None
+        now = time.monotonic()
+        if deadline and now >= deadline:
+            raise self._refusal(
+                f"`{self.path}`: other processes hold it for longer than {self._patience:g} s"
+            ) from None
+        return deadline or now + self._patience
+
+
+def _nothing() -> None:
+    """Nothing is open."""
+
+
+def _close(owner: int, connection: sqlite3.Connection) -> None:
+    if owner == os.getpid():
+        connection.close()
+
+
+def _busy(error: sqlite3.Error) -> bool:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)

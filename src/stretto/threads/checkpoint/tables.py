@@ -1,0 +1,191 @@
+"""The tables of threads in sqlite, and what is asked of them. Knows no serializer and no langgraph.
+
+A thread has namespaces: `""` is its own, those of sub-graphs name the node, or the task it ran in
+(`node:task`). Checkpoints are numbered in the order they were written (`seq`): the last one of a namespace is
+its tip. Their ids hold a time of day, which can be set back.
+"""
+
+import sqlite3
+from collections.abc import Collection, Iterable
+
+from stretto.errors import ThreadError
+
+FORMAT = 1
+"""Of the tables; kept in `user_version`."""
+
+_TABLES = (
+    """CREATE TABLE checkpoints (
+        seq INTEGER PRIMARY KEY, thread_id TEXT NOT NULL, checkpoint_ns TEXT NOT NULL,
+        checkpoint_id TEXT NOT NULL, parent_checkpoint_id TEXT, type TEXT, checkpoint BLOB, metadata BLOB,
+        UNIQUE (thread_id, checkpoint_ns, checkpoint_id))""",
+    "CREATE INDEX tips ON checkpoints (thread_id, checkpoint_ns, seq)",
+    """CREATE TABLE IF NOT EXISTS writes (
+        thread_id TEXT NOT NULL, checkpoint_ns TEXT NOT NULL, checkpoint_id TEXT NOT NULL,
+        task_id TEXT NOT NULL, task_path TEXT NOT NULL, idx INTEGER NOT NULL, channel TEXT NOT NULL,
+        type TEXT, value BLOB, PRIMARY KEY (thread_id, checkpoint_ns, checkpoint_id, task_id, idx))""",
+)
+_COLUMNS = "thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id, type, checkpoint, metadata"
+_WRITTEN = "thread_id, checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type, value"
+
+PUT = f"""INSERT INTO checkpoints ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (thread_id, checkpoint_ns, checkpoint_id) DO UPDATE SET
+    parent_checkpoint_id = excluded.parent_checkpoint_id, type = excluded.type,
+    checkpoint = excluded.checkpoint, metadata = excluded.metadata"""
+PUT_WRITE = f"INSERT OR IGNORE INTO writes ({_WRITTEN}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+PUT_WRITE_AGAIN = PUT_WRITE.replace("IGNORE", "REPLACE")
+WRITES = """SELECT task_id, channel, type, value FROM writes
+    WHERE thread_id = ? AND checkpoint_ns = ? AND checkpoint_id = ? ORDER BY task_path, task_id, idx"""
+_TIP = """SELECT checkpoint_id FROM checkpoints WHERE thread_id = ? AND checkpoint_ns = ?
+    ORDER BY seq DESC LIMIT 1"""
+LATEST = f"""SELECT {_COLUMNS} FROM checkpoints WHERE thread_id = ? AND checkpoint_ns = ?
+    ORDER BY seq DESC LIMIT 1"""
+ONE = f"SELECT {_COLUMNS} FROM checkpoints WHERE thread_id = ? AND checkpoint_ns = ? AND checkpoint_id = ?"
+BY_SEQ = f"SELECT {_COLUMNS} FROM checkpoints WHERE seq = ?"
+_IS_KEPT = "SELECT 1 FROM checkpoints WHERE thread_id = ? AND checkpoint_ns = ? AND checkpoint_id = ?"
+_OLDER = """SELECT seq, checkpoint_ns, checkpoint_id FROM checkpoints AS old
+    WHERE thread_id = :thread AND seq NOT IN (
+        SELECT seq FROM checkpoints WHERE thread_id = old.thread_id AND checkpoint_ns = old.checkpoint_ns
+        ORDER BY seq DESC LIMIT :keep)"""
+_OF_TASKS = "SELECT seq FROM checkpoints WHERE thread_id = :thread AND instr(checkpoint_ns, ':')"
+_LEFT_WRITES = """DELETE FROM writes WHERE thread_id = ? AND NOT EXISTS (
+    SELECT 1 FROM checkpoints AS c WHERE c.thread_id = writes.thread_id
+    AND c.checkpoint_ns = writes.checkpoint_ns AND c.checkpoint_id = writes.checkpoint_id)"""
+_OLD_THREADS = """SELECT thread_id FROM checkpoints GROUP BY thread_id
+    ORDER BY MAX(seq) DESC LIMIT -1 OFFSET ?"""
+_OF_RUN = """SELECT seq, thread_id FROM checkpoints
+    WHERE json_extract(CAST(metadata AS TEXT), '$.run_id') = ?"""
+
+Place = tuple[str, str, str]
+"""Thread, namespace and checkpoint id."""
+
+
+def prepare(connection: sqlite3.Connection) -> None:
+    """Makes the tables, or takes over those of langgraph's own sqlite saver.
+
+    Raises:
+        ThreadError: The file was made by a later version.
+    """
+    if _format(connection) == FORMAT:
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        found = _format(connection)
+        if found == 0:
+            _make(connection)
+        elif found != FORMAT:
+            raise ThreadError(
+                f"these threads have format {found}, and this version reads format {FORMAT}; "
+                "use the version that made them, or give another path"
+            )
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+
+
+def _format(connection: sqlite3.Connection) -> int:
+    return connection.execute("PRAGMA user_version").fetchone()[0]
+
+
+def _make(connection: sqlite3.Connection) -> None:
+    foreign = bool(connection.execute("PRAGMA table_info(checkpoints)").fetchall())
+    if foreign:
+        connection.execute("ALTER TABLE checkpoints RENAME TO foreign_checkpoints")
+    for statement in _TABLES:
+        connection.execute(statement)
+    if "task_path" not in {row[1] for row in connection.execute("PRAGMA table_info(writes)")}:
+        connection.execute("ALTER TABLE writes ADD COLUMN task_path TEXT NOT NULL DEFAULT ''")
+    if foreign:
+        connection.execute(
+            f"INSERT INTO checkpoints ({_COLUMNS}) "
+            f"SELECT {_COLUMNS} FROM foreign_checkpoints ORDER BY checkpoint_id"
+        )
+        connection.execute("DROP TABLE foreign_checkpoints")
+    connection.execute(f"PRAGMA user_version={FORMAT}")
+
+
+def tip_of(connection: sqlite3.Connection, thread_id: str, namespace: str) -> str | None:
+    """The id of the last checkpoint of a namespace."""
+    found = connection.execute(_TIP, (thread_id, namespace)).fetchone()
+    return found and found[0]
+
+
+def is_kept(connection: sqlite3.Connection, place: Place) -> bool:
+    """Whether there is such a checkpoint."""
+    return connection.execute(_IS_KEPT, place).fetchone() is not None
+
+
+def found_by(
+    connection: sqlite3.Connection,
+    thread_id: str | None,
+    namespace: str | None,
+    checkpoint_id: str | None,
+    before: str | None,
+) -> list[tuple[int, bytes]]:
+    """Number and metadata of checkpoints, the last first; None does not restrict."""
+    given = {
+        "thread_id = ?": thread_id,
+        "checkpoint_ns = ?": namespace,
+        "checkpoint_id = ?": checkpoint_id,
+        "checkpoint_id < ?": before,
+    }
+    wheres = [where for where, value in given.items() if value is not None]
+    query = "SELECT seq, metadata FROM checkpoints" + " WHERE " * bool(wheres) + " AND ".join(wheres)
+    values = [value for value in given.values() if value is not None]
+    return connection.execute(query + " ORDER BY seq DESC", values).fetchall()
+
+
+def drop_older(
+    connection: sqlite3.Connection,
+    thread_id: str,
+    *,
+    keep: int,
+    waiting: bool,
+    needed: Collection[tuple[str, str]] = (),
+) -> None:
+    """Keeps the last checkpoints of each namespace, and those `needed` (namespace, id).
+
+    The namespaces of tasks are of no use once their turn has ended, and go unless it is `waiting`.
+    """
+    given = {"thread": thread_id, "keep": keep}
+    old = [seq for seq, *place in connection.execute(_OLDER, given).fetchall() if tuple(place) not in needed]
+    if not waiting:
+        old += [seq for (seq,) in connection.execute(_OF_TASKS, given)]
+    _drop(connection, old, [thread_id])
+
+
+def drop_runs(connection: sqlite3.Connection, run_ids: Iterable[str]) -> None:
+    """Drops what was written by these runs."""
+    found = [row for run_id in run_ids for row in connection.execute(_OF_RUN, (run_id,)).fetchall()]
+    _drop(connection, [seq for seq, _ in found], {thread_id for _, thread_id in found})
+
+
+def _drop(connection: sqlite3.Connection, old: Iterable[int], threads: Iterable[str]) -> None:
+    connection.executemany("DELETE FROM checkpoints WHERE seq = ?", [(seq,) for seq in old])
+    connection.executemany(_LEFT_WRITES, [(thread_id,) for thread_id in threads])
+
+
+def drop_thread(connection: sqlite3.Connection, thread_id: str) -> None:
+    """Drops all of a thread."""
+    connection.execute("DELETE FROM checkpoints WHERE thread_id = ?", (thread_id,))
+    connection.execute("DELETE FROM writes WHERE thread_id = ?", (thread_id,))
+
+
+def drop_oldest(connection: sqlite3.Connection, keep: int, playing: Collection[str]) -> None:
+    """Drops all threads but the `keep` that were used last, and those that are `playing`."""
+    for (thread_id,) in connection.execute(_OLD_THREADS, (keep,)).fetchall():
+        if thread_id not in playing:
+            drop_thread(connection, thread_id)
+
+
+def copy_thread(connection: sqlite3.Connection, source: str, target: str) -> None:
+    """Copies all of a thread; raises ThreadError where there is a thread `target`."""
+    if connection.execute("SELECT 1 FROM checkpoints WHERE thread_id = ? LIMIT 1", (target,)).fetchone():
+        raise ThreadError(f"there is a thread `{target}`; copy to a name that is free, or delete it first")
+    for table, columns, order in (("checkpoints", _COLUMNS, "seq"), ("writes", _WRITTEN, "rowid")):
+        rest = columns.removeprefix("thread_id, ")
+        connection.execute(
+            f"INSERT INTO {table} (thread_id, {rest}) SELECT ?, {rest} FROM {table} WHERE thread_id = ? "
+            f"ORDER BY {order}",
+            (target, source),
+        )

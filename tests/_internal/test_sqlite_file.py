@@ -1,0 +1,133 @@
+"""SqliteFile: other processes are waited for asleep, a fork opens the file anew, nothing stays open."""
+
+import asyncio
+import gc
+import os
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stretto._internal.sqlite_file import SqliteFile
+from stretto.errors import ThreadError
+
+HOLDER = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute("BEGIN IMMEDIATE")
+print("held", flush=True)
+sys.stdin.readline()
+connection.execute("COMMIT")
+"""
+
+
+def opened(path: Path, **options: Any) -> SqliteFile:
+    def prepare(connection: sqlite3.Connection) -> None:
+        connection.execute("CREATE TABLE IF NOT EXISTS items (item)")
+
+    return SqliteFile(path, prepare=prepare, refusal=ThreadError, **options)
+
+
+def add(connection: sqlite3.Connection) -> int:
+    connection.execute("INSERT INTO items VALUES (1)")
+    return count(connection)
+
+
+def count(connection: sqlite3.Connection) -> int:
+    return connection.execute("SELECT COUNT(*) FROM items").fetchone()[0]
+
+
+@contextmanager
+def holding(path: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process in a transaction, until it gets a line."""
+    command = [sys.executable, "-c", HOLDER, str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout and child.stdout.readline() == "held\n"
+        yield child
+
+
+async def test_another_process_is_waited_for_with_the_loop_free(tmp_path: Path) -> None:
+    file = opened(tmp_path / "deep" / "f.sqlite")
+    assert await file.transact(add) == 1
+    with holding(file.path) as child:
+        waiting = asyncio.create_task(file.transact(add))
+        for _ in range(50):  # the loop turns while it waits
+            await asyncio.sleep(0)
+        assert not waiting.done()
+        reading = await file.transact(
+            lambda c: c.execute("SELECT COUNT(*) FROM items").fetchone(), writes=False
+        )
+        assert reading == (1,)
+        assert child.stdin
+        child.stdin.write("\n")
+        child.stdin.flush()
+        assert await waiting == 2
+    file.close()
+
+
+async def test_who_holds_it_for_too_long_is_told_of_by_a_typed_error(tmp_path: Path) -> None:
+    file = opened(tmp_path / "f.sqlite", patience=0.05)
+    await file.transact(add)
+    with holding(file.path) as child:
+        for call in (lambda: file.transact(add), lambda: asyncio.to_thread(file.transact_now, add)):
+            before = time.monotonic()
+            with pytest.raises(ThreadError, match=r"f\.sqlite`: other processes.* longer than 0\.05 s"):
+                await call()
+            assert time.monotonic() - before >= 0.05
+        child.communicate("\n")
+    assert await file.transact(add) == 2
+    file.close()
+
+
+async def test_what_fails_half_way_leaves_nothing(tmp_path: Path) -> None:
+    file = opened(tmp_path / "f.sqlite")
+
+    def fail(connection: sqlite3.Connection) -> None:
+        add(connection)
+        raise KeyError("x")
+
+    with pytest.raises(KeyError):
+        await file.transact(fail)
+    assert await file.transact(add) == 1
+    with pytest.raises(ThreadError, match="no such table: things"):
+        await file.transact(lambda connection: connection.execute("SELECT * FROM things"))
+    file.close()
+
+
+def test_a_forked_process_opens_the_file_anew(tmp_path: Path) -> None:
+    file = opened(tmp_path / "f.sqlite")
+    assert file.transact_now(add) == 1
+    child = os.fork()
+    if not child:
+        counted = 0
+        try:
+            counted = file.transact_now(add)
+        finally:
+            os._exit(counted)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 2
+    assert file.transact_now(add) == 3
+    file.close()
+    file.close()
+
+
+def test_a_file_that_is_forgotten_is_closed(tmp_path: Path) -> None:
+    before = len(os.listdir("/dev/fd"))
+    file = opened(tmp_path / "f.sqlite")
+    file.transact_now(add)
+    assert len(os.listdir("/dev/fd")) > before
+    del file
+    gc.collect()
+    assert len(os.listdir("/dev/fd")) == before
+
+
+@pytest.mark.parametrize("path", ["a\0b", "file/inside"])
+def test_a_path_that_cannot_be_is_a_typed_error(path: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(ThreadError):
+        opened(tmp_path / path).transact_now(add)

@@ -1,0 +1,30 @@
+"""langgraph's own suite for savers, on those of ours."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langgraph.checkpoint.conformance import checkpointer_test, validate
+
+from stretto.graph import Conversation
+from stretto.threads.stores import open_store
+
+BASE = {"put", "put_writes", "get_tuple", "list", "delete_thread"}
+ALL = BASE | {"delete_for_runs", "copy_thread", "prune"}
+
+
+@pytest.mark.parametrize(("store", "expected"), [("sqlite", ALL), ("memory", BASE)])
+async def test_a_store_conforms(store: str, expected: set[str], tmp_path: Path) -> None:
+    opened = 0
+
+    @checkpointer_test(name=store)
+    async def saver() -> Any:
+        nonlocal opened
+        opened += 1
+        async with open_store(store, tmp_path / f"{opened}.sqlite", Conversation) as found:
+            yield found
+
+    report = await validate(saver)
+    failures = [failure for result in report.results.values() for failure in result.failures]
+    assert not failures
+    assert {name for name, result in report.results.items() if result.passed} == expected
