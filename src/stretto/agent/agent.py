@@ -27,7 +27,7 @@ from stretto.graph.stream import play
 from stretto.knowledge import KnowledgeBase
 from stretto.media.store import MediaStore
 from stretto.messages import Message, Part
-from stretto.models import Model
+from stretto.models.factory import as_model
 from stretto.models.output import Form, Shape
 from stretto.models.protocol import ChatModel
 from stretto.observe import logged
@@ -55,7 +55,8 @@ class Agent:
             Schema. `result.output` is then an object of it, and the stream brings `OutputDelta`s.
         name: For events and logs.
         limits: What one run may use.
-        budgets: What may be spent for a run, thread, tenant and node; as `Spending` with prices and counters.
+        budgets: What may be spent for a run, thread, tenant and node, also as the mapping that agent.yaml
+            would hold; as `Spending` with prices and counters.
         threads: Where conversations are kept: a path (sqlite), `"memory"`, or None for nowhere.
         retention: How much of the threads is kept; None keeps all.
         media: Where pictures and documents are kept; by default `.stretto/media` of the project.
@@ -72,7 +73,7 @@ class Agent:
         output: Shape | None = None,
         name: str = "agent",
         limits: Limits | None = None,
-        budgets: Budgets | Spending | None = None,
+        budgets: Budgets | Mapping[str, Any] | Spending | None = None,
         threads: Threads = "memory",
         retention: Retention | None = None,
         media: MediaStore | Path | None = None,
@@ -91,7 +92,7 @@ class Agent:
                 raise ConfigError(
                     'an Agent needs a model, for instance Agent(model="local:qwen2.5-coder-0.5b")'
                 )
-            self._model = Model(model) if isinstance(model, str) else model
+            self._model = as_model(model)
             graph = answering(
                 self._model,
                 tools=[item if isinstance(item, Tool) else tool(item) for item in tools],

@@ -5,6 +5,9 @@ Makes a ledger for each run. Knows no file; opens the counters and the models wh
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from stretto.budgets import Ledger, Prices, open_ledger
 from stretto.context import Counters, Run
@@ -14,12 +17,28 @@ from stretto.models import Model
 from stretto.models.protocol import ChatModel
 from stretto.settings import Budgets, Price
 
+_GIVE = (
+    "give Budgets(run=Budget(calls=12)): `from stretto.settings import Budget, Budgets`, "
+    "or a mapping such as {'run': {'calls': 12}}"
+)
+
+
+def _budgets(given: object) -> Budgets:
+    if isinstance(given, Budgets):
+        return given
+    if given is not None and not isinstance(given, Mapping):
+        raise ConfigError(f"budgets is a `{type(given).__name__}`; {_GIVE}")
+    try:
+        return msgspec.convert(given or {}, Budgets)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"budgets: {error}; {_GIVE}") from None
+
 
 class Spending:
     """What an agent may spend.
 
     Args:
-        budgets: The budgets and the ladder.
+        budgets: The budgets and the ladder, also as the mapping that agent.yaml would hold.
         prices: What models cost, by `provider:model` or `provider:*`; None counts money only where a budget
             of money needs it.
         counters: Where sums are kept; by default beside the threads, so they last as long.
@@ -29,14 +48,14 @@ class Spending:
 
     def __init__(
         self,
-        budgets: Budgets | None = None,
+        budgets: Budgets | Mapping[str, Any] | None = None,
         *,
         prices: Mapping[str, Price] | None = None,
         counters: Counters | None = None,
         models: Mapping[str, ChatModel] | None = None,
         open_model: Callable[[str], ChatModel] = Model,
     ) -> None:
-        self.budgets = budgets or Budgets()
+        self.budgets = _budgets(budgets)
         self._prices = None if prices is None else Prices(prices)
         self._counters, self._open = counters, open_model
         self._models, self._opened = dict(models or {}), dict[str, ChatModel]()
