@@ -86,6 +86,7 @@ class Agent:
         self.documents: Path | None = None
         """The folder whose documents are the knowledge, if any."""
         self._model: ChatModel | None = None
+        self._asked: list[ChatModel] = []
         self._form = None if output is None else Form(output)
         if graph is None:
             if model is None:
@@ -93,6 +94,7 @@ class Agent:
                     'an Agent needs a model, for instance Agent(model="local:qwen2.5-coder-0.5b")'
                 )
             self._model = as_model(model)
+            self._asked = [self._model]
             graph = answering(
                 self._model,
                 tools=[item if isinstance(item, Tool) else tool(item) for item in tools],
@@ -141,11 +143,18 @@ class Agent:
             media=spec.project.storage / "media",
         )
         agent.spec, agent.documents = spec, documents
+        if not (spec.folder / "graph.py").is_file():  # which may ask others
+            agent._asked = spec.models.answering()
         return agent
 
     async def open(self, *, progress: Progress | None = None) -> Self:
-        """Reads new and changed documents of the agent's folder. `run` does it by itself the first time."""
+        """Reads new and changed documents of the agent's folder. `run` does it by itself the first time.
+
+        Raises:
+            ConfigError: The budgets ask for what is not there: a price, or a tier.
+        """
         if not self._prepared:
+            self._spending.open(self._asked)
             if self.documents is not None and self.knowledge is not None:
                 await self.knowledge.add(self.documents, progress=progress)
             self._prepared = True
