@@ -51,8 +51,9 @@ class Agent:
         tools: Functions with `@tool`, or plain typed functions.
         knowledge: A knowledge base, or the name or path of one.
         instructions: What the model is told before everything else.
-        output: What answers have to fit: a pydantic model, msgspec struct, dataclass, TypedDict or JSON
-            Schema. `result.output` is then an object of it, and the stream brings `OutputDelta`s.
+        output: What answers have to fit: a pydantic model, msgspec struct, dataclass or TypedDict, a list of
+            one, or a JSON Schema. `result.output` is then an object of it, and the stream brings
+            `OutputDelta`s.
         name: For events and logs.
         limits: What one run may use.
         budgets: What may be spent for a run, thread, tenant and node, also as the mapping that agent.yaml
