@@ -100,7 +100,7 @@ def output_schema(shape: Shape) -> OutputSchema:
 def _named(shape: Shape) -> type[Any] | OutputSchema:
     if isinstance(shape, Mapping):
         return OutputSchema(str(shape.get("title", "output")), dict(shape))
-    given: object = shape
+    given = cast("Any", shape)
     if isinstance(given, OutputSchema | type) or get_origin(given) is not None:
         return shape
     if isinstance(given, str):
