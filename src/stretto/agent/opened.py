@@ -42,7 +42,8 @@ class Opened:
     ) -> None:
         if not isinstance(retention, Retention | None):
             raise ConfigError(
-                f"retention is a `{type(retention).__name__}`; give Retention(threads=..., turns=...)"
+                f"retention is a `{type(retention).__name__}`; give Retention(threads=..., turns=...): "
+                "`from stretto.threads import Retention`"
             )
         self._graph, self._threads, self._retention = graph, threads, retention or _KEEP_ALL
         self._playing: Counter[str] = Counter()
