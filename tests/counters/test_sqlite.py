@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import sqlite3
+import stat
 import subprocess
 import sys
 import time
@@ -196,3 +197,12 @@ async def test_a_file_that_is_none_of_ours_is_told(tmp_path: Path, make: str) ->
         path = path / "counters.sqlite"
     with pytest.raises(CounterError, match=r"cannot be counted in .*give another path"):
         await SqliteCounters(path).add("k", 1, window=60)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a mode of POSIX")
+async def test_the_file_is_for_its_owner_only(tmp_path: Path) -> None:
+    counters = SqliteCounters(tmp_path / "kept" / "counters.sqlite")
+    await counters.add("tenant", 1, window=60)
+    assert stat.S_IMODE(counters.path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(counters.path.parent.stat().st_mode) == 0o700
+    await counters.close()

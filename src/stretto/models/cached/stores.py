@@ -12,6 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
+from stretto._internal.private import private_file
+
 _log = logging.getLogger("stretto.models")
 
 _TABLE = """CREATE TABLE IF NOT EXISTS answers (
@@ -147,8 +149,7 @@ class SqliteStore:
         if self._broken:
             raise sqlite3.OperationalError("it could not be used before")
         if self._connection is None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._path.touch(mode=0o600)
+            private_file(self._path)
             opened = sqlite3.connect(self._path, isolation_level=None, timeout=0.05, check_same_thread=False)
             try:
                 opened.execute("PRAGMA journal_mode=WAL")
