@@ -12,7 +12,7 @@ STORES = {
     "sqlite": "stretto.threads.checkpoint.sqlite:open_sqlite",
     "memory": "stretto.threads.checkpoint.sqlite:open_memory",
 }
-"""sqlite: one file, for its owner only; memory: forgotten when closed. Both keep all, but for a `Retention`."""
+"""sqlite: one file, its owner's only; memory: forgotten when closed. Both keep all, but for a `Retention`."""
 
 
 def open_store(name: str, path: str | Path, *states: type[Any]) -> AbstractAsyncContextManager[Any]:
