@@ -3,7 +3,6 @@
 A store knows keys and bytes, no models. It never fails a call: what it cannot read is not there.
 """
 
-import logging
 import sqlite3
 import threading
 import time
@@ -12,9 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
+from stretto._internal.loggers import logger
 from stretto._internal.private import private_file
 
-_log = logging.getLogger("stretto.models")
+_log = logger("stretto.models")
 
 _TABLE = """CREATE TABLE IF NOT EXISTS answers (
     key TEXT PRIMARY KEY, expires REAL NOT NULL, answer BLOB NOT NULL) WITHOUT ROWID;
