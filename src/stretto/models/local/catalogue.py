@@ -39,6 +39,7 @@ class LocalFile(Plain, frozen=True):
     hub: str = ""
     """`owner/repository/path` on the model's own hub. Untried."""
 
+
 CONTEXT = 4096
 """Tokens of a chat model where no more is asked for. More costs memory, and time only when it is used."""
 
