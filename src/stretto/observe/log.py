@@ -92,7 +92,8 @@ def _say(event: Event) -> tuple[int, str, dict[str, Any]] | None:
         case Interrupted():
             return logging.INFO, "interrupt", {"questions": len(event.questions)}
         case Retracted():
-            return logging.WARNING, "retract", {"length": event.length}
+            reason = {"reason": event.reason} if event.reason else {}
+            return logging.WARNING, "retract", {"length": event.length, **reason}
         case ErrorRaised():
             return logging.INFO, "error", {"kind": event.kind, "message": event.message}
         case _:
