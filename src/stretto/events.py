@@ -108,6 +108,8 @@ class Retracted(_Event, tag="retract"):
     """Take back the last `length` code points of the text shown so far."""
 
     length: int = 0
+    reason: str = ""
+    """Why, for a person."""
 
 
 class Interrupted(_Event, tag="interrupt"):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from stretto import Model
 from stretto.cli import models as verb
 from stretto.cli.main import main
 from stretto.models.local.catalogue import CATALOGUE, DEFAULTS
@@ -145,3 +146,25 @@ def test_what_the_environment_names_is_said(
     assert main(["models"]) == 0
     out = capsys.readouterr().out
     assert "chat (STRETTO_MODEL)" in out and "embed (STRETTO_EMBEDDER)" in out
+
+
+def test_the_list_says_the_context_that_a_model_has_by_default_and_the_most(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["models", "list", "--json"]) == 0
+    listed = {model["pull"]: model for model in json.loads(capsys.readouterr().out)["models"]}
+    chat, embedder = listed["qwen2.5-coder-0.5b"], listed["minilm"]
+    assert (chat["context"], chat["context_most"]) == (default_context("qwen2.5-coder-0.5b"), 32768)
+    assert (embedder["context"], embedder["context_most"]) == (256, 256)
+
+
+def default_context(name: str) -> int | None:
+    """What a program gets that asks for nothing else."""
+    return Model(f"local:{name}").capabilities.context
+
+
+def test_the_help_names_probing_and_the_list_has_no_option_of_it(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    assert "probe" in capsys.readouterr().out
+    assert main(["models", "list", "--help"]) == 0
+    assert "--timeout" not in capsys.readouterr().out

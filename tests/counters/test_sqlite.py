@@ -5,6 +5,7 @@ import gc
 import os
 import signal
 import sqlite3
+import stat
 import subprocess
 import sys
 import time
@@ -215,4 +216,13 @@ async def test_what_a_forked_child_has_of_its_parent_is_neither_used_nor_closed(
     held = known()
     assert held is not None and held.execute("SELECT 1").fetchone() == (1,)
     held.close()
+    await counters.close()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a mode of POSIX")
+async def test_the_file_is_for_its_owner_only(tmp_path: Path) -> None:
+    counters = SqliteCounters(tmp_path / "kept" / "counters.sqlite")
+    await counters.add("tenant", 1, window=60)
+    assert stat.S_IMODE(counters.path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(counters.path.parent.stat().st_mode) == 0o700
     await counters.close()

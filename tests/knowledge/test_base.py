@@ -1,5 +1,6 @@
 import asyncio
 import os
+import stat
 import subprocess
 import sys
 
@@ -282,3 +283,12 @@ async def test_a_citation_resolves_only_to_what_the_text_says(kb, docs):
 def test_a_bad_name_is_refused(name):
     with pytest.raises(ConfigError, match="cannot name"):
         KnowledgeBase(name)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a mode of POSIX")
+async def test_documents_are_for_the_owner_of_the_folder_only(tmp_path, docs, embedder):
+    folder = tmp_path / "kept" / "handbook"
+    async with KnowledgeBase(folder, embedder=embedder) as base:
+        await base.add(docs)
+    assert [stat.S_IMODE(each.stat().st_mode) for each in (folder.parent, folder)] == [0o700, 0o700]
+    assert stat.S_IMODE((folder / "manifest.sqlite").stat().st_mode) == 0o600

@@ -1,5 +1,7 @@
 import asyncio
 import hashlib
+import stat
+import sys
 from pathlib import Path
 
 import pytest
@@ -54,3 +56,11 @@ def test_a_store_is_what_a_run_reads_from(store: DirectoryStore):
     reader: MediaReader = store
     writer: MediaStore = store
     assert reader is writer
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a mode of POSIX")
+async def test_what_people_attach_is_for_the_owner_of_the_folder_only(tmp_path: Path):
+    store = DirectoryStore(tmp_path / "media")
+    await store.put(b"a receipt", media_type="text/plain")
+    modes = {stat.S_IMODE(each.stat().st_mode) for each in store.path.rglob("*") if each.is_dir()}
+    assert modes | {stat.S_IMODE(store.path.stat().st_mode)} == {0o700}

@@ -1,6 +1,10 @@
 """A run's events reach the log, without secrets and without what people say."""
 
 import logging
+import subprocess
+import sys
+from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -84,3 +88,30 @@ def test_a_run_that_nobody_logs_keeps_its_own_sink(caplog: pytest.LogCaptureFixt
 
     with caplog.at_level(logging.CRITICAL, "stretto.run"):
         assert logged(sink) is sink
+
+
+@pytest.mark.parametrize(("status", "level"), [("ok", 20), ("failed", 20), ("fallback", 30)])
+def test_what_a_run_goes_on_without_is_a_warning_and_what_reaches_the_caller_is_not(
+    status: Literal["ok", "failed", "fallback"], level: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("DEBUG", "stretto.run"):
+        RunContext(Run(sink=logged([].append))).at("pay").emit(NodeFinished(status=status))
+    assert [record.levelno for record in caplog.records] == [level]
+
+
+PLAIN = """
+import pathlib, sys
+from stretto.context import Run, RunContext
+from stretto.events import NodeFinished
+from stretto.models.cached import SqliteStore
+from stretto.observe import logged
+pathlib.Path(sys.argv[1]).write_text("no sqlite file, " * 100)
+assert SqliteStore(sys.argv[1]).get("key") is None
+RunContext(Run(sink=logged([].append))).emit(NodeFinished(status="fallback"))
+"""
+
+
+def test_a_program_that_set_no_logging_up_prints_nothing(tmp_path: Path) -> None:
+    given = [sys.executable, "-c", PLAIN, str(tmp_path / "answers.sqlite")]
+    done = subprocess.run(given, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -178,5 +178,31 @@ def test_as_a_process_it_tells_its_counts_and_takes_faults():
             process.terminate()
 
 
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ("nosuch", "no ending is called `nosuch`; there are refused, dns"),
+        (["down", "nosuch"], "no ending is called `nosuch`"),
+        ({"kind": "nosuch"}, "Invalid enum value 'nosuch'"),
+        (5, "Expected"),
+    ],
+)
+async def test_a_fault_that_is_not_there_is_refused_and_the_one_before_stays(wrong, told):
+    async with FaultyServer(faults="down") as server:
+        with pytest.raises(urllib.error.HTTPError, match="400") as refused:
+            await asyncio.to_thread(call, server.url.removesuffix("/v1") + "/faults", wrong, "PUT")
+        assert told in json.loads(refused.value.read())["error"]["message"]
+        assert server.faults == "down"
+
+
+async def test_a_body_that_is_no_json_is_refused():
+    async with FaultyServer() as server:
+        url = server.url.removesuffix("/v1") + "/faults"
+        request = urllib.request.Request(url, b"down", method="PUT")
+        with pytest.raises(urllib.error.HTTPError, match="400") as refused:
+            await asyncio.to_thread(urllib.request.urlopen, request, timeout=10)
+        assert "the body is no JSON" in json.loads(refused.value.read())["error"]["message"]
+
+
 def test_each_row_is_a_fault():
     assert all(isinstance(fault, Fault) for fault in ROWS.values())

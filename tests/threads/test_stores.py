@@ -2,13 +2,15 @@
 
 import asyncio
 import sqlite3
+import stat
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from stretto.context import Run
-from stretto.errors import ConfigError, GraphError
+from stretto.errors import ConfigError, GraphError, ThreadError
 from stretto.graph import END, START, Conversation, Graph, new_turn
 from stretto.graph.stream import play, thread_messages
 from stretto.messages import Message
@@ -70,3 +72,20 @@ async def test_what_the_state_does_not_declare_is_refused_before_it_is_kept(tmp_
 def test_an_unknown_store_is_a_config_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no thread store `redis`; there are memory, sqlite"):
         open_store("redis", tmp_path / "x", Conversation)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a mode of POSIX")
+async def test_conversations_are_for_the_owner_of_the_file_only(tmp_path: Path) -> None:
+    path = tmp_path / "kept" / "threads.sqlite"
+    async with open_store("sqlite", path, *GRAPH.states) as saver:
+        await play(GRAPH.compile(saver), new_turn("one"), run=Run(), thread_id="t")
+        modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
+    assert modes == dict.fromkeys(("threads.sqlite", "threads.sqlite-wal", "threads.sqlite-shm"), 0o600)
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+
+
+async def test_a_path_that_cannot_be_made_is_our_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ThreadError, match="threads cannot be kept in"):
+        async with open_store("sqlite", tmp_path / "file" / "threads.sqlite", *GRAPH.states):
+            pass

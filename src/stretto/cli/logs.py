@@ -9,7 +9,9 @@ import os
 import re
 import sys
 import time
-from typing import Any, Literal
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from typing import Any, Literal, TextIO
 
 from stretto._internal.redact import redact
 
@@ -53,13 +55,45 @@ def _masked(value: Any) -> Any:
     return redact(value, known=secrets()) if isinstance(value, str) else value
 
 
+_ahead: list[Callable[[], object]] = []
+"""What is called ahead of a line."""
+
+
+class _OwnLine(logging.StreamHandler[TextIO]):
+    def emit(self, record: logging.LogRecord) -> None:
+        for call in _ahead:
+            call()
+        super().emit(record)
+
+
+@contextmanager
+def between(end_line: Callable[[], object]) -> Generator[None]:
+    """Logs stand on lines of their own: `end_line` ends one that is open, where stdout is the same place."""
+    if not _same_place():
+        yield
+        return
+    _ahead.append(end_line)
+    try:
+        yield
+    finally:
+        _ahead.remove(end_line)
+
+
+def _same_place() -> bool:
+    """Whether stdout and stderr are one terminal, or one file."""
+    try:
+        return os.path.samestat(os.fstat(sys.stdout.fileno()), os.fstat(sys.stderr.fileno()))
+    except (OSError, ValueError):
+        return False
+
+
 def start(verbose: int, form: Literal["text", "json"]) -> None:
     """Logs from here on: errors, with `-v` what happens, with `-vv` everything.
 
     Other packages log warnings, with `-vv` also INFO; at DEBUG some write whole conversations.
     """
     level = _LEVELS[min(verbose, 2)]
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _OwnLine(sys.stderr)
     handler.setFormatter(Redacted(form))
     root = logging.getLogger()
     root.handlers[:] = [each for each in root.handlers if not isinstance(each.formatter, Redacted)]

@@ -25,7 +25,7 @@ VERBS = {
     "run": ("stretto.cli.run", "Ask an agent one question"),
     "kb": ("stretto.cli.kb", "Fill a knowledge base and search it"),
     "graph": ("stretto.cli.graph", "Draw an agent's graph"),
-    "models": ("stretto.cli.models", "List and pull local models"),
+    "models": ("stretto.cli.models", "List models, probe endpoints, pull local models"),
     "new": ("stretto.cli.new", "Begin a project of your own"),
     "doctor": ("stretto.cli.doctor", "Say what is there, and what is missing"),
 }

@@ -64,7 +64,7 @@ def _probing(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--probe", action="store_true", default=argparse.SUPPRESS, help="the same as `stretto models probe`"
     )
-    probe.timeout_argument(parser)
+    probe.timeout_argument(parser, shown=False)  # of `probe`, whose help tells it
 
 
 def run(args: argparse.Namespace) -> int:

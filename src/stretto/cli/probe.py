@@ -51,14 +51,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     timeout_argument(parser)
 
 
-def timeout_argument(parser: argparse.ArgumentParser) -> None:
-    """`--timeout`."""
+def timeout_argument(parser: argparse.ArgumentParser, *, shown: bool = True) -> None:
+    """`--timeout`, in the help where it is `shown`."""
     parser.add_argument(
         "--timeout",
         type=_seconds,
         default=argparse.SUPPRESS,
         metavar="S",
-        help="seconds a check may take (default: 30)",
+        help="seconds a check may take (default: 30)" if shown else argparse.SUPPRESS,
     )
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from stretto.cli import logs
 from stretto.cli.output import as_plain, console, progress
 from stretto.errors import MediaNotFound
 from stretto.events import RunFinished
@@ -57,10 +58,14 @@ async def turn(agent: "Agent", question: list[Part | str], thread_id: str | None
 
     screen = Show(console(), who=agent.name)
     result: Result | None = None
-    async for event in agent.stream(question, thread_id=thread_id):
-        screen.event(event)
-        if isinstance(event, RunFinished):
-            result = event.result
+    with logs.between(screen.end_line):
+        try:
+            async for event in agent.stream(question, thread_id=thread_id):
+                screen.event(event)
+                if isinstance(event, RunFinished):
+                    result = event.result
+        finally:
+            screen.end_line()
     if result is None:
         raise RuntimeError("the turn ended without a result")  # stream raises what went wrong before this
     return result

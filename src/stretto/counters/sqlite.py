@@ -15,6 +15,7 @@ from pathlib import Path
 from threading import RLock
 from typing import Any
 
+from stretto._internal.private import private_file
 from stretto.counters.window import SLACK, check, fits, given_back, part_of, seconds_until
 from stretto.errors import CounterError
 
@@ -137,7 +138,7 @@ class SqliteCounters:
             self._parents.append(self._opened[1])
             self._opened = None
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            private_file(self.path)
         except OSError as error:
             raise self._unusable(error) from None
         connection = sqlite3.connect(self.path, timeout=0, isolation_level=None, check_same_thread=False)

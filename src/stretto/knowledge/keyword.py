@@ -10,6 +10,7 @@ from typing import Any
 
 import tantivy
 
+from stretto._internal.private import private_folder
 from stretto.errors import KnowledgeError
 
 _TOKENS = "stretto_en"
@@ -53,7 +54,7 @@ class KeywordIndex:
             self._index = self._opened()
 
     def _opened(self) -> Any:
-        self._folder.mkdir(parents=True, exist_ok=True)
+        private_folder(self._folder)
         index: Any = tantivy.Index(self._schema, path=str(self._folder))
         index.register_tokenizer(_TOKENS, self._analyser)
         return index

@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from stretto._internal.private import private_file
 from stretto.documents import Chunk, Document
 from stretto.errors import KnowledgeError
 from stretto.knowledge.loaders.protocol import Heading, PageSpan
@@ -64,10 +65,11 @@ class Manifest:
         self._path = path
         self._writing, self._reading = threading.RLock(), threading.RLock()
         try:
+            private_file(path)
             self._writer = self._connect()
             self._prepare()
             self._reader = self._connect()
-        except sqlite3.DatabaseError as error:
+        except (OSError, sqlite3.DatabaseError) as error:
             raise KnowledgeError(
                 f"`{path}` cannot be opened: {error}; delete its folder and add again"
             ) from error

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
+from stretto._internal.private import private_folder
 from stretto.errors import ConfigError
 from stretto.knowledge.lock import OwnerLock
 from stretto.knowledge.manifest import Manifest
@@ -37,7 +38,7 @@ class Opened:
         self._vectors: VectorStore | None = None
         self._keywords: KeywordIndex | None = None
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            private_folder(folder)
         except OSError as error:
             raise ConfigError(f"the folder `{folder}` cannot be made: {error.strerror}") from error
         self._lock = OwnerLock(folder / "owner.lock")

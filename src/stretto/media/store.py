@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import Protocol
 
+from stretto._internal.private import private_folder
 from stretto.errors import DamagedMedia, MediaError, MediaNotFound
 
 _REFERENCE = re.compile(r"media:([0-9a-f]{64})")
@@ -83,7 +84,7 @@ class DirectoryStore:
         try:
             if file.is_file() and file.read_bytes() == data:
                 return reference
-            file.parent.mkdir(parents=True, exist_ok=True)
+            private_folder(file.parent)
             handle, temporary = tempfile.mkstemp(dir=file.parent, prefix=".new-")
             try:
                 with os.fdopen(handle, "wb") as out:

@@ -116,7 +116,7 @@ class _Page:
             return {}
         kept = len(answer) if self.text.startswith(answer) else 0
         if kept < len(answer):
-            ctx.emit(Retracted(length=len(answer)))
+            ctx.emit(Retracted(length=len(answer), reason="no source supports it"))
         ctx.emit(TextDelta(text=self.text[kept:], chunks=0))
         for citation in self._cited[self._told :]:
             ctx.run.citations.append(citation)

@@ -36,14 +36,14 @@ class Voice:
         """The last `length` code points are taken back."""
         if self._partial is None:
             self._said -= length
-            self._ctx.emit(Retracted(length=length))
+            self._ctx.emit(Retracted(length=length, reason="it broke off and begins anew"))
         elif self._partial.retract(length):
             self._show()
 
     def fall_silent(self) -> None:
         """All that was shown is taken back."""
         if self._said:
-            self._ctx.emit(Retracted(length=self._said))
+            self._ctx.emit(Retracted(length=self._said, reason="the model failed"))
         elif self._partial is not None and self._partial.value is not None:
             self._ctx.emit(OutputDelta(partial=None))
 

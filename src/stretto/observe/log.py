@@ -1,13 +1,14 @@
 """A run's events as records of the logger `stretto.run`, secrets masked. Sets no handler and no level.
 
 Logged are runs, nodes, tools, usage and errors; never what people and models say. Arguments and outputs of
-tools only at DEBUG. Warnings are what a run went on without; an error is INFO, for it reaches the caller as
-an exception.
+tools only at DEBUG. Warnings are what a run went on without; an error, and the node it comes from, are
+INFO, for the error reaches the caller as an exception.
 """
 
 import logging
 from typing import Any
 
+from stretto._internal.loggers import logger
 from stretto._internal.redact import redact
 from stretto.context import Sink
 from stretto.events import (
@@ -29,7 +30,7 @@ from stretto.events import (
     UsageReported,
 )
 
-_log = logging.getLogger("stretto.run")
+_log = logger("stretto.run")
 _MANY = (TextDelta, OutputDelta, ReasoningDelta)
 """Never logged."""
 _WARNING = (BudgetLow, NodeFinished, Retracted)
@@ -91,7 +92,8 @@ def _say(event: Event) -> tuple[int, str, dict[str, Any]] | None:
         case Interrupted():
             return logging.INFO, "interrupt", {"questions": len(event.questions)}
         case Retracted():
-            return logging.WARNING, "retract", {"length": event.length}
+            reason = {"reason": event.reason} if event.reason else {}
+            return logging.WARNING, "retract", {"length": event.length, **reason}
         case ErrorRaised():
             return logging.INFO, "error", {"kind": event.kind, "message": event.message}
         case _:
@@ -99,7 +101,7 @@ def _say(event: Event) -> tuple[int, str, dict[str, Any]] | None:
 
 
 def _finished(event: NodeFinished) -> tuple[int, str, dict[str, Any]]:
-    level = logging.INFO if event.status == "ok" else logging.WARNING
+    level = logging.WARNING if event.status == "fallback" else logging.INFO
     reason = {"reason": event.missing.reason} if event.missing else {}
     return level, "node.finished", {"status": event.status, "seconds": round(event.seconds, 3), **reason}
 

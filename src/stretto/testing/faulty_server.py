@@ -9,7 +9,8 @@
     async with server: ...                                             # again, at the same port
 
 As a process of its own: `python -m stretto.testing.faulty_server --faults down --first-token 0.05`.
-`GET /counts` tells what it counted, and `PUT /faults` with a row, a fault or null changes what goes wrong.
+`GET /counts` tells what it counted, and `PUT /faults` with a row, a fault, a list of them or null
+changes what goes wrong; 400 says why it cannot.
 """
 
 import argparse
@@ -21,10 +22,14 @@ from typing import Any, Self
 
 import msgspec
 
+from stretto.errors import ConfigError
 from stretto.testing.chat_server import ChatServer, arguments, serve
 from stretto.testing.faults import ADDRESS, Fault, Faults, fault_of
 from stretto.testing.http_server import Exchange
 from stretto.testing.scripted import Request, contract_answer
+
+_Told = Fault | str | list[Fault | str | None] | None
+"""What `PUT /faults` takes."""
 
 
 class FaultyServer(ChatServer):
@@ -108,9 +113,11 @@ class FaultyServer(ChatServer):
         if path == "/counts":
             return exchange.json(200, self.counts())
         if path == "/faults":
-            body: Any = exchange.served.body
-            faults: Any = msgspec.convert(body, Fault) if isinstance(body, dict) else body
-            _check(faults)
+            try:
+                faults = msgspec.convert(exchange.served.body, _Told)
+                _check(faults)
+            except (ConfigError, msgspec.ValidationError) as error:
+                return exchange.json(400, {"error": {"message": str(error)}})
             self.faults = faults
             return exchange.json(200, {})
         return await super().answer(exchange)

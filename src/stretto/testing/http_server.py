@@ -199,7 +199,12 @@ class HttpServer:
         pairs = (line.partition(":") for line in lines if line)
         headers = {name.lower(): value.strip() for name, _, value in pairs}
         raw = await reader.readexactly(int(headers.get("content-length", "0")))
-        body = msgspec.json.decode(raw) if raw else None
+        try:
+            body = msgspec.json.decode(raw) if raw else None
+        except msgspec.DecodeError as error:
+            served = Served(method, path, headers, None, time.monotonic())
+            told = {"error": {"message": f"the body is no JSON: {error}"}}
+            return Exchange(served, writer, gone).json(400, told)
         served = Served(method, path, headers, body, time.monotonic())
         self.served.append(served)
         self.active += 1

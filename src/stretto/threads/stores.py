@@ -1,17 +1,18 @@
 """Where threads are kept, by name: the one table from a name to the adapter, imported when first used."""
 
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from stretto._internal.private import private_file
 from stretto.errors import ConfigError
 
 STORES = {
     "sqlite": "stretto.threads.checkpoint.sqlite:open_sqlite",
     "memory": "stretto.threads.checkpoint.memory:open_memory",
 }
-"""sqlite: one file; memory: forgotten when closed. Both keep all, but for a `Retention`."""
+"""sqlite: one file, its owner's only; memory: forgotten when closed. Both keep all, but for a `Retention`."""
 
 
 def open_store(name: str, path: str | Path, *states: type[Any]) -> AbstractAsyncContextManager[Any]:
@@ -22,5 +23,8 @@ def open_store(name: str, path: str | Path, *states: type[Any]) -> AbstractAsync
     """
     if name not in STORES:
         raise ConfigError(f"there is no thread store `{name}`; there are {', '.join(sorted(STORES))}")
+    if name == "sqlite" and str(path) != ":memory:":
+        with suppress(OSError, ValueError):  # the saver says what is wrong with the path
+            private_file(Path(path))
     module, function = STORES[name].split(":")
     return getattr(import_module(module), function)(path, *states)

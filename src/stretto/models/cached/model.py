@@ -4,7 +4,6 @@ Knows nothing of where the model runs. Two tenants never share an answer, kept o
 """
 
 import asyncio
-import logging
 import secrets
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import aclosing
@@ -13,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from stretto._internal.loggers import logger
 from stretto.context import current_context
 from stretto.errors import ConfigError
 from stretto.messages import Message, Part, Reasoning, Refusal, ToolCall, ToolSpec
@@ -34,7 +34,7 @@ from stretto.models.protocol import (
 from stretto.settings import ModelSettings
 from stretto.usage import Usage
 
-_log = logging.getLogger("stretto.models")
+_log = logger("stretto.models")
 
 
 class _Kept(msgspec.Struct):

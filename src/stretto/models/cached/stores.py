@@ -3,7 +3,6 @@
 A store knows keys and bytes, no models. It never fails a call: what it cannot read is not there.
 """
 
-import logging
 import sqlite3
 import threading
 import time
@@ -12,7 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-_log = logging.getLogger("stretto.models")
+from stretto._internal.loggers import logger
+from stretto._internal.private import private_file
+
+_log = logger("stretto.models")
 
 _TABLE = """CREATE TABLE IF NOT EXISTS answers (
     key TEXT PRIMARY KEY, expires REAL NOT NULL, answer BLOB NOT NULL) WITHOUT ROWID;
@@ -148,8 +150,7 @@ class SqliteStore:
         if self._broken:
             raise sqlite3.OperationalError("it could not be used before")
         if self._connection is None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._path.touch(mode=0o600)
+            private_file(self._path)
             opened = sqlite3.connect(self._path, isolation_level=None, timeout=0.05, check_same_thread=False)
             try:
                 opened.execute("PRAGMA journal_mode=WAL")

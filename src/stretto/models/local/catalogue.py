@@ -40,6 +40,10 @@ class LocalFile(Plain, frozen=True):
     """`owner/repository/path` on the model's own hub. Untried."""
 
 
+CONTEXT = 4096
+"""Tokens of a chat model where no more is asked for. More costs memory, and time only when it is used."""
+
+
 class LocalModel(Plain, frozen=True):
     """A model that `stretto models pull` knows."""
 
@@ -54,7 +58,7 @@ class LocalModel(Plain, frozen=True):
     raw: tuple[LocalFile, ...] = ()
     """Files that are fetched, turned into `files`, and not kept."""
     context: int = 0
-    """Tokens that fit (chat: prompt and answer together)."""
+    """Tokens that fit at most (chat: prompt and answer together); see `CONTEXT`."""
     family: str = ""
     """The chat template: `chatml`."""
     default: bool = False

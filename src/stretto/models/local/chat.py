@@ -43,9 +43,6 @@ from stretto.models.protocol import (
 from stretto.settings import ModelSettings
 from stretto.usage import Usage
 
-CONTEXT = 4096
-"""Tokens of context where nothing else is asked for. More costs memory, and time only when it is used."""
-
 BATCH = 32
 """Tokens read at one go. 512 reads 1.2 times as fast, but leaves no way out in between."""
 
@@ -101,7 +98,7 @@ class LocalChat:
         self,
         name: str,
         *,
-        context: int = CONTEXT,
+        context: int = catalogue.CONTEXT,
         threads: int | None = None,
         settings: ModelSettings | None = None,
         capabilities: Capabilities | None = None,

@@ -12,7 +12,7 @@ from typing import Any
 
 from stretto.errors import ModelError
 from stretto.models.local import cache, hub, packages
-from stretto.models.local.catalogue import CATALOGUE, LocalModel, entry
+from stretto.models.local.catalogue import CATALOGUE, CONTEXT, LocalModel, entry
 from stretto.models.local.checked import check
 
 Progress = Callable[[int, int, str], None]
@@ -62,7 +62,8 @@ def describe() -> list[dict[str, Any]]:
             "download": model.download,
             "installed": cache.installed(model.name),
             "default": model.default,
-            "context": model.context,
+            "context": min(model.context, CONTEXT) if model.kind == "chat" else model.context,
+            "context_most": model.context,
             "source": [wheel.requirement for wheel in model.wheels],
             "hub": sorted({file.hub.rsplit("/", 1)[0] for file in model.fetched if file.hub}),
             "hub_tried": model.hub_tried,
