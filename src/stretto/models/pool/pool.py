@@ -5,7 +5,6 @@ shown of an answer is `call`'s.
 """
 
 import asyncio
-import logging
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing, suppress
@@ -14,6 +13,7 @@ from typing import TypeVar, cast
 
 import msgspec
 
+from stretto._internal.loggers import logger
 from stretto._internal.redact import redact
 from stretto.budgets.estimate import expected_input
 from stretto.context import Counters, running_context
@@ -45,7 +45,7 @@ from stretto.models.pool.status import MemberStatus, joined, status_of, unique_n
 from stretto.models.protocol import Capabilities, ChatModel, OutputSchema, Piece, Reply, RetractPiece
 from stretto.settings import ModelSettings
 
-_log = logging.getLogger("stretto.models")
+_log = logger("stretto.models")
 _KNOWN = 20
 """First tokens from which the learned time to them counts."""
 _TELLING = {BadRequest, ContextOverflow, ModelTimeout, RateLimited}

@@ -1,16 +1,16 @@
 """Sees a member's recovery without traffic: asks it for one token whenever its breaker may be tried."""
 
 import asyncio
-import logging
 from collections.abc import Callable
 
+from stretto._internal.loggers import logger
 from stretto.errors import BadRequest
 from stretto.messages import Message
 from stretto.models.pool.member import Standing
 from stretto.models.protocol import complete
 from stretto.settings import ModelSettings
 
-_log = logging.getLogger("stretto.models")
+_log = logger("stretto.models")
 _QUESTION = (Message.user("Say yes."),)
 _ASKED = ModelSettings(max_tokens=1, timeout=10.0)
 _LOOK = 0.05

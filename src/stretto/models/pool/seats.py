@@ -4,18 +4,18 @@ A seat is one call in flight at a member. It is taken here and must be given bac
 come from several event loops, each in a thread of its own: what they share is changed under a lock.
 """
 
-import logging
 from collections.abc import Callable, Sequence
 from random import Random
 from threading import RLock
 
+from stretto._internal.loggers import logger
 from stretto.errors import ModelError, ModelTimeout, ModelUnavailable, RateLimited
 from stretto.models.pool.call import Call
 from stretto.models.pool.choice import choose
 from stretto.models.pool.line import Line, Ticket
 from stretto.models.pool.member import Standing
 
-_log = logging.getLogger("stretto.models")
+_log = logger("stretto.models")
 _NEVER = float("inf")
 
 
