@@ -120,6 +120,11 @@ class BadRequest(ModelError):
         super().__init__(message)
         self.status = status
 
+    @property
+    def misconfigured(self) -> bool:
+        """Whether a key, a right or a name is wrong (401, 403, 404): no request to this endpoint will do."""
+        return self.status in (401, 403, 404)
+
 
 class ContextOverflow(ModelError):
     """The request does not fit the model's context."""

@@ -138,3 +138,14 @@ def test_a_program_with_many_event_loops_keeps_the_store_of_none(tmp_path: Path)
     for _ in range(3):
         asyncio.run(agent.run("hi", thread_id="t"))
     assert len(agent._opened._kept) == 1 and files() <= before
+
+
+def test_many_turns_at_once_open_the_store_in_one_event_loop_after_another(tmp_path: Path) -> None:
+    agent = Agent(model=ScriptedModel(otherwise=lambda request: "x"), threads=tmp_path / "threads.sqlite")
+
+    async def several() -> list[Any]:
+        ended = await asyncio.gather(*(agent.run("hi", thread_id=f"t{place}") for place in range(3)))
+        await agent.close()
+        return [result.output for result in ended]
+
+    assert [asyncio.run(several()) for _ in range(2)] == [["x"] * 3] * 2

@@ -262,3 +262,45 @@ async def test_a_finished_run_leaves_nothing_in_the_counters() -> None:
         await ledger.settle(reserved, Usage(10, 10, calls=1))
         assert counters._sums
     assert not counters._sums
+
+
+class Leaving(MemoryCounters):
+    """Its caller is cancelled as it counts under the key that `at` names, for the `after`th time."""
+
+    def __init__(self, at: str, after: int = 1) -> None:
+        super().__init__()
+        self.at, self.after = at, after
+
+    def _leave(self, key: str) -> None:
+        self.after -= key.endswith(self.at)
+        if self.after == 0:
+            self.after = -1
+            raise asyncio.CancelledError
+
+    async def take(self, key: str, amount: float, *, limit: float, window: float) -> float:
+        self._leave(key)
+        return await super().take(key, amount, limit=limit, window=window)
+
+    async def add(self, key: str, amount: float, *, window: float, ago: float = 0.0) -> float:
+        self._leave(key)
+        return await super().add(key, amount, window=window, ago=ago)
+
+
+async def test_a_caller_that_leaves_while_it_reserves_leaves_nothing_reserved() -> None:
+    counters = Leaving("run/t/tokens")
+    budgets = Budgets(tenant=WindowBudget(tokens=1000), run=Budget(tokens=400))
+    with pytest.raises(asyncio.CancelledError):
+        await ledger_of(budgets, counters=counters).reserve("a", MODEL, 200, answer=100)
+    assert await counters.add("desk/tenant/acme/tokens", 0, window=inf) == 0
+
+
+async def test_a_caller_that_leaves_while_it_settles_gives_nothing_back_twice() -> None:
+    counters = Leaving("run/t/tokens", after=2)
+    budgets = Budgets(tenant=WindowBudget(tokens=1000), run=Budget(tokens=900))
+    ledger = ledger_of(budgets, counters=counters)
+    await counters.add("desk/tenant/acme/tokens", 500, window=inf)
+    reserved = await ledger.reserve("a", MODEL, 200, answer=100)
+    with pytest.raises(asyncio.CancelledError):
+        await ledger.settle(reserved, Usage(10, 5))
+    await ledger.abandon(reserved, 0)
+    assert await counters.add("desk/tenant/acme/tokens", 0, window=inf) == 515

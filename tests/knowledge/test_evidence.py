@@ -62,3 +62,12 @@ async def test_a_sentence_that_is_worth_much_less_is_left_out() -> None:
     hits = [hit("privacy", "We keep videos for 72 hours."), hit("pumps", "Pumps are tall.")]
     found = await nearest_quotes("we keep videos for how many hours", hits, HashingEmbedder(), least=0.1)
     assert [quote.document for quote in found] == ["privacy"]
+
+
+async def test_another_document_speaks_beside_the_nearest_only_where_it_may() -> None:
+    hits = [hit("privacy", "We keep videos inside."), hit("shop", "We keep videos outside.")]
+    embedder = HashingEmbedder()
+    alone = await nearest_quotes("do we keep videos", hits, embedder, least=0.1)
+    both = await nearest_quotes("do we keep videos", hits, embedder, least=0.1, among={"privacy", "shop"})
+    assert len(alone) == 1
+    assert [quote.document for quote in both] == ["privacy", "shop"]

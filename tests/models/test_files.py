@@ -7,6 +7,7 @@ import pytest
 from stretto.errors import ConfigError
 from stretto.messages import Message
 from stretto.models.files import (
+    CacheFile,
     MemberFile,
     ModelFile,
     PoolFile,
@@ -64,3 +65,14 @@ def test_the_models_behind_a_pool_are_those_of_its_pools_too() -> None:
 def test_pools_may_share_a_pool_without_being_a_circle(tmp_path: Path) -> None:
     shared = {**POOLS, "c": PoolFile(members=["pool:a", "pool:b"])}
     check_pools(shared, tmp_path / "stretto.yaml")
+
+
+async def test_kept_answers_are_those_of_the_same_settings(tmp_path: Path) -> None:
+    async with ChatServer("short", "long") as server:
+        file = ModelFile(model="compatible:x", base_url=server.url, cache=CacheFile())
+        said = []
+        for most in (3, 300, 3):
+            model = open_model(file, tmp_path, settings=ModelSettings(max_tokens=most))
+            said.append((await complete(model, [Message.user("Hi")])).message.text)
+            await model.close()
+    assert said == ["short", "long", "short"]

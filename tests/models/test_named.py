@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from stretto.agent import Agent
 from stretto.errors import ConfigError, ModelNotFound
 from stretto.messages import Message
 from stretto.models import Model
@@ -85,6 +86,21 @@ def test_the_project_is_that_of_the_root_where_one_is_given(project: Path, tmp_p
     (project / "stretto.yaml").write_text("pools: {p: {members: ['local:y']}}\n")
     assert opened("pool:p").members[0].model.name == "local:y"
     assert opened("pool:p", root=elsewhere).members[0].model.name == "local:x"
+
+
+def test_an_agent_may_have_pools_of_its_own_made_of_the_projects(project: Path) -> None:
+    (project / "stretto.yaml").write_text("pools: {p: {members: ['local:x']}, q: {members: ['local:y']}}\n")
+    folder = project / "agents" / "desk"
+    folder.mkdir(parents=True)
+    (folder / "agent.yaml").write_text(
+        "model: pool:p\npools: {p: {members: ['pool:q', 'local:z'], hedge: true}}\n"
+    )
+    model = Agent.from_folder(folder).spec.models.chat
+    assert isinstance(model, Pool)
+    assert [member.model.name for member in model.members] == ["pool:q", "local:z"]
+    (folder / "agent.yaml").write_text("model: pool:p\npools: {p: {members: ['pool:r']}}\n")
+    with pytest.raises(ConfigError, match=r"agent\.yaml:2:23: there is no pool `r`.*Pools: p, q"):
+        _ = Agent.from_folder(folder).spec.models.chat
 
 
 def test_without_a_project_it_is_told_where_pools_stand(project: Path) -> None:

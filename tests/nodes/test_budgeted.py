@@ -1,6 +1,6 @@
 """A model within budgets: asked before each call, each rung of the ladder, refusal before a request."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import pytest
@@ -11,10 +11,10 @@ from stretto.documents import Chunk, Document, Hit
 from stretto.errors import LimitReached, ModelUnavailable
 from stretto.events import BudgetLow, Event, TextDelta
 from stretto.messages import Message, ToolCall
-from stretto.models.protocol import complete
+from stretto.models.protocol import Piece, Reply, complete
 from stretto.nodes import affordable, llm
 from stretto.nodes.budgeted import priced
-from stretto.settings import Budget, Budgets, ModelSettings, Rung
+from stretto.settings import Budget, Budgets, ModelSettings, Price, Rung
 from stretto.testing import ScriptedModel
 from stretto.tools import tool
 from stretto.usage import Usage
@@ -215,3 +215,19 @@ def test_a_pool_is_priced_by_its_members() -> None:
 
     assert priced(Pool(name="pool:chat")) == ("a:x", "b:y")
     assert priced(ScriptedModel(name="a:x")) == ("a:x",)
+
+
+async def test_the_reply_of_a_model_is_left_as_it_is_since_others_may_hear_it_too() -> None:
+    class Kept(ScriptedModel):
+        reply = Reply(Message.assistant("I have not looked."), Usage(10, 5, calls=1))
+
+        async def stream(self, *args: Any, **options: Any) -> AsyncIterator[Piece]:
+            yield self.reply
+
+    budgets = Budgets(run=Budget(calls=9), ladder=(Rung(at=0, take="partial_answer"),))
+    run = Run()
+    run.ledger = open_ledger(run, budgets=budgets, prices=Prices({"a:x": Price(input=10, output=30)}))
+    model = affordable(Kept(name="a:x"), RunContext(run).at("answer"))
+    told = await complete(model, [Message.user("How many?")], tools=[stock.spec])
+    assert "not complete" in told.message.text and told.usage.cost
+    assert Kept.reply == Reply(Message.assistant("I have not looked."), Usage(10, 5, calls=1))

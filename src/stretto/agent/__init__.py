@@ -3,7 +3,7 @@
 agent.py     Agent: run, run_sync, stream        presets.py   the graph when there is no graph.py
 folder.py    an agent's folder, read             project.py   stretto.yaml, and which setting wins
 spec.py      what a graph is built from          opened.py    what an agent holds open
-question.py  what may be asked
+question.py  what may be asked                 spending.py  what its runs may spend
 """
 
 from importlib import import_module

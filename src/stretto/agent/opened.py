@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Literal
+from weakref import WeakKeyDictionary
 
 from stretto.agent.project import find_project
 from stretto.context import Run
@@ -48,7 +49,7 @@ class Opened:
         self._media = DirectoryStore(media) if isinstance(media, Path) else media
         self._bare: Compiled | None = None
         self._kept: dict[asyncio.AbstractEventLoop, tuple[AsyncExitStack, Any]] = {}
-        self._opening = asyncio.Lock()
+        self._opening: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
 
     async def compiled(self, *, kept: bool) -> Any:
         """The graph to run: with its thread store, or bare where a memory store has nothing to remember."""
@@ -57,18 +58,21 @@ class Opened:
                 self._bare = self._graph.compile()
             return self._bare
         loop = asyncio.get_running_loop()
-        async with self._opening:
+        async with self._opening.setdefault(loop, asyncio.Lock()):
             if loop not in self._kept:
                 for ended in [other for other in self._kept if other.is_closed()]:
-                    del self._kept[ended]  # its store goes with it: a saver waits in one loop only
-                stack = AsyncExitStack()
-                name = "memory" if self._threads == "memory" else "sqlite"
-                store = open_store(name, self._threads, *self._graph.states)
-                saver = await stack.enter_async_context(store)
-                compiled = self._graph.compile(checkpointer=saver)
-                self._refuse_deltas(compiled)
-                self._kept[loop] = stack, compiled
+                    # its store goes with it: a saver waits in one loop only
+                    self._kept.pop(ended, None)
+                self._kept[loop] = await self._open(self._threads)
         return self._kept[loop][1]
+
+    async def _open(self, threads: Path | str) -> tuple[AsyncExitStack, Any]:
+        async with AsyncExitStack() as stack:
+            name = "memory" if threads == "memory" else "sqlite"
+            saver = await stack.enter_async_context(open_store(name, threads, *self._graph.states))
+            compiled = self._graph.compile(checkpointer=saver)
+            self._refuse_deltas(compiled)
+            return stack.pop_all(), compiled
 
     def _refuse_deltas(self, compiled: Any) -> None:
         deltas = with_deltas(compiled)

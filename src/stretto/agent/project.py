@@ -12,9 +12,9 @@ from typing import Any
 import msgspec
 
 from stretto._internal.project_file import PROJECT_FILE, project_file
-from stretto._internal.yaml_files import read_yaml
-from stretto.errors import ConfigError
-from stretto.models.files import POOL, ModelFile, PoolFile, check_pools
+from stretto._internal.yaml_files import place, read_yaml
+from stretto.errors import ConfigError, ModelNotFound
+from stretto.models.files import POOL, ModelFile, PoolFile, check_pools, unknown_pool
 from stretto.settings import Budgets, Limits, Price
 from stretto.threads import Retention
 
@@ -61,6 +61,8 @@ class AgentFile(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """Names of files under `tools/` (all their tools), or of single tools as `file:tool`."""
     knowledge: str | None = None
     """A folder of documents, relative to the agent's folder, or the name of a knowledge base."""
+    pools: dict[str, PoolFile] = {}
+    """Pools of its own, beside those of stretto.yaml and before them."""
     limits: Limits = Limits()
     budgets: Budgets = Budgets()
     """What may be spent for a run, thread, tenant and node, and what is done when it is nearly spent."""
@@ -113,6 +115,12 @@ def find_project(start: Path | str | None = None) -> Project:
     if file is not None:
         said = read_yaml(file, ProjectFile)
         check_pools(said.pools, file)
+        for part in ("chat", "vision"):
+            model = choose_model(getattr(said.models, part))
+            name = model.model.removeprefix(POOL) if model and model.model.startswith(POOL) else ""
+            if name and name not in said.pools:
+                where = place(file, "models", part, "model")
+                raise ModelNotFound(f"{where}: {unknown_pool(name, said.pools)} in {file}")
         return Project(file.parent, said)
     here = Path(start or Path.cwd()).resolve()
     return Project(here if here.is_dir() else here.parent)

@@ -14,7 +14,7 @@ from stretto.agent.spending import Spending
 from stretto.errors import ConfigError, ModelNotFound
 from stretto.knowledge import KnowledgeBase
 from stretto.models import embedder
-from stretto.models.files import ModelFile, open_model
+from stretto.models.files import ModelFile, Pools, open_model
 from stretto.models.protocol import ChatModel, Embedder, OutputSchema
 from stretto.prompts import Prompt, load
 from stretto.settings import Limits
@@ -75,7 +75,7 @@ class Models:
     def _open(self, part: str, file: ModelFile) -> ChatModel:
         """The model that plays `part`; what is wrong with its name is told with the place that says it."""
         try:
-            return open_model(file, self._project.storage, root=self._project.root)
+            return open_model(file, self._project.storage, root=self._project.root, pools=self._pools())
         except (ModelNotFound, ConfigError) as error:
             where = "" if getattr(error, "where", "") else self._place(part, file)
             if not where:
@@ -83,6 +83,11 @@ class Models:
             if isinstance(error, ConfigError):
                 raise ConfigError(str(error), where=where) from None
             raise ModelNotFound(f"{where}: {error}") from None
+
+    def _pools(self) -> Pools | None:
+        """The project's pools with the agent's own, where it has some."""
+        own, source = self._file.pools, self._source
+        return Pools({**self._project.file.pools, **own}, source) if own and source else None
 
     def _place(self, part: str, file: ModelFile) -> str:
         """Where a file names this model; empty where the call or the environment does."""

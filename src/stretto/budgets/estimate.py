@@ -1,8 +1,8 @@
 """How many tokens a request has, before it is sent. Loads no vocabulary.
 
 Budgets need an estimate that is seldom too low: a token has 3 bytes or more in English (about 4.3), Russian
-and Chinese with the vocabularies of today, so bytes are divided by 3. Rates, which learn from what was
-reported, have their own in `models/pool/rates.py`.
+and Chinese with the vocabularies of today, so bytes are divided by 3. A pool's rates begin with the same and
+learn from what is reported.
 """
 
 from collections.abc import Sequence

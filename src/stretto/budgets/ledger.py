@@ -39,6 +39,8 @@ class Reservation:
     cut: bool = False
     """The answer has to be shorter than was asked for."""
     amounts: list[tuple[Line, float]] = field(default_factory=list[tuple[Line, float]])
+    settled: int = 0
+    """How many of the amounts are settled: none is twice, however a call ends."""
     at: float = field(default_factory=time.monotonic)
 
     @property
@@ -272,20 +274,28 @@ class Ledger:
             if line.kind == "money" and "money" not in amounts:
                 amounts["money"] = self._dearest(asked.models, usage)
             amount = amounts[line.kind]
-            wait = await self._counters.take(line.key, amount, limit=line.limit, window=line.window)
+            try:
+                wait = await self._counters.take(line.key, amount, limit=line.limit, window=line.window)
+            except BaseException:
+                await self._give_back(asked)
+                raise
             if wait:
-                for taken, given in asked.amounts:
-                    await self._counters.add(taken.key, -given, window=taken.window)
+                await self._give_back(asked)
                 return line.used_up(amount, inf if line.of_run else wait)
             asked.amounts.append((line, amount))
         return None
+
+    async def _give_back(self, asked: Reservation) -> None:
+        for line, amount in asked.amounts:
+            await self._counters.add(line.key, -amount, window=line.window)
 
     async def _correct(self, reserved: Reservation, usage: Usage, model: str = "") -> Usage:
         ago = time.monotonic() - reserved.at
         if self._prices is not None:
             named = [name for name in reserved.models if name == model or name.endswith(f":{model}")]
             usage = msgspec.structs.replace(usage, cost=self._cost(named or reserved.models, usage))
-        for line, amount in reserved.amounts:
+        for line, amount in reserved.amounts[reserved.settled :]:
+            reserved.settled += 1
             if line.kind != "calls":
                 real = usage.cost if line.kind == "money" else float(usage.total_tokens)
                 await self._counters.add(line.key, real - amount, window=line.window, ago=ago)

@@ -62,6 +62,9 @@ def configured(project: Project) -> Iterator[Configured]:
             yield Configured(f"{POOL}{name}", PROJECT_FILE, member_file(member))
     for source in sorted((project.root / "agents").glob("*/agent.yaml")):
         agent, by = read_yaml(source, AgentFile), str(source.relative_to(project.root))
+        for name, pool in agent.pools.items():
+            for member in pool.members:
+                yield Configured(f"{POOL}{name}", by, member_file(member))
         for part, given in (
             ("chat", agent.model or agent.models.chat),
             ("vision", agent.models.vision),

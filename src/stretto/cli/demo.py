@@ -81,7 +81,8 @@ def needed(agent: "Agent") -> list[str]:
     """The catalogue's models that the agent plays with."""
     if agent.spec is None:
         return []
-    names, pools = agent.spec.models.names(), agent.spec.project.file.pools
+    names = agent.spec.models.names()
+    pools = {**agent.spec.project.file.pools, **agent.spec.file.pools}
     played = [*models_behind(names["chat"], pools), names["embed"]]
     wanted = [name.removeprefix("local:") for name in played if name.startswith("local:")]
     if not names["vision"]:

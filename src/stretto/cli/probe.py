@@ -124,7 +124,14 @@ def _once(known: Sequence[Configured], chosen: Sequence[Configured]) -> list[Con
         if one.file.model.startswith(POOL):
             if one.file.model not in opened:
                 opened.add(one.file.model)
-                waiting[:0] = [member for member in known if member.part == one.file.model]
+                members = [member for member in known if member.part == one.file.model]
+                if one.embeds or not members:
+                    raise ModelNotFound(
+                        f"{one.by}: `{one.file.model}` has no embeddings; name one model that has"
+                        if one.embeds
+                        else f"{one.by}: there is no pool `{one.file.model.removeprefix(POOL)}`"
+                    )
+                waiting[:0] = members
             continue
         key = (one.embeds, one.file.model, address(one.file), one.file.api_key_env, *one.file.headers.items())
         before = found.get(key)

@@ -7,7 +7,6 @@ from rich.markup import escape
 from stretto._internal.redact import redact
 from stretto.cli.output import as_plain
 from stretto.display import with_marks
-from stretto.errors import StrettoError
 from stretto.events import (
     ErrorRaised,
     Event,
@@ -66,6 +65,8 @@ class Show:
 
     def _text(self, text: str) -> None:
         if not self._in_text:
+            text = text.lstrip("\n")
+        if not self._in_text and text:
             self._console.print(f"[bold green]{escape(self._who)}[/] ", end="")
             self._in_text = True
         self._console.print(escape(text), end="", highlight=False, soft_wrap=True)
@@ -94,11 +95,6 @@ def marked(result: Result) -> str:
     if not isinstance(result.output, str):
         return msgspec.json.format(msgspec.json.encode(result.output, enc_hook=as_plain)).decode()
     return with_marks(result.output, ((citation.span[1], citation.number) for citation in result.citations))
-
-
-def one_line(error: StrettoError) -> str:
-    """An error as one line."""
-    return " ".join(str(error).split())
 
 
 def _short(text: str, most: int = 100) -> str:

@@ -3,6 +3,7 @@
 state.py   what a conversation holds        graph.py    Graph: nodes, edges, routes
 checks.py  what is wrong before it runs     compile.py  the real CompiledStateGraph
 step.py    how one node runs                stream.py   how a turn runs
+entry.py   how a turn begins                lean.py     what langgraph need not do for nobody
 draw.py    Mermaid and text                 langchain.py  messages of langchain-core
 """
 

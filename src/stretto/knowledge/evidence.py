@@ -4,7 +4,7 @@ A sentence is compared below its title and headings, by meaning and by the quest
 is wrong more often (measured in `benchmarks/outside.py`). Asks no chat model; knows no answer.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from stretto.documents import Hit
 from stretto.knowledge.rerank import Embeds
@@ -19,7 +19,13 @@ BESIDE = 0.1
 
 
 async def nearest_quotes(
-    question: str, hits: Sequence[Hit], embedder: Embeds, *, least: float = 0.35, most: int = 2
+    question: str,
+    hits: Sequence[Hit],
+    embedder: Embeds,
+    *,
+    least: float = 0.35,
+    most: int = 2,
+    among: Collection[str] = (),
 ) -> list[Citation]:
     """The sentences nearest to `question`, in the order of the hits; neighbours are one quote.
 
@@ -29,6 +35,7 @@ async def nearest_quotes(
         embedder: Compares meanings.
         least: The cosine that the nearest one needs; below it nothing is found.
         most: How many sentences at most.
+        among: Ids of documents that may speak beside the nearest sentence's own.
     """
     sentences = [
         span
@@ -49,7 +56,12 @@ async def nearest_quotes(
     ranked = sorted(range(len(sentences)), key=lambda index: -values[index])
     if closeness[ranked[0]] < least:
         return []
-    chosen = [index for index in ranked[:most] if values[index] >= values[ranked[0]] - BESIDE]
+    speak = {hits[sentences[ranked[0]].hit].document.id, *among}
+    chosen = [
+        index
+        for index in ranked[:most]
+        if values[index] >= values[ranked[0]] - BESIDE and hits[sentences[index].hit].document.id in speak
+    ]
     joined = _joined([sentences[index] for index in sorted(chosen)], hits)
     return [
         _quote(number, hits[hit], start, end, closeness[ranked[0]])

@@ -22,7 +22,6 @@ TEXTS = (
     "application/yaml",
     "application/xml",
 )
-DOCUMENTS = ("application/pdf", *TEXTS)
 
 ALLOWED: dict[Family, str] = {
     "picture": "PNG, JPEG, GIF, WebP, BMP, TIFF",

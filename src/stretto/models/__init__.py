@@ -2,6 +2,7 @@
 
 protocol      ChatModel and Embedder, and what their streams yield
 factory       Model("provider:name") and embedder("provider:name"); the table is in providers
+files         models and pools as stretto.yaml and agent.yaml describe them; named: `pool:NAME`
 wire/         any endpoint that speaks Chat Completions; openai_client: the same through a client of yours
 responses/    the same endpoints where they speak OpenAI's Responses API
 embeddings    any endpoint that speaks OpenAI's /embeddings
@@ -9,6 +10,8 @@ pool/         Pool: many models play as one
 output        structured output; strict: JSON Schema as endpoints want it; partial: JSON while it comes in
 cached/       answers kept, and one call for several who ask the same
 local/        models that run on this machine
+probe         asks a model what it really can do; known: what is known of it by its name
+deadlines     of one answer: first token, idle, total
 """
 
 from importlib import import_module
@@ -22,10 +25,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Capabilities", "ChatModel", "Embedder", "Member", "Model", "Pool", "embedder"]
 
-_LAZY = {"Member": "stretto.models.pool", "Pool": "stretto.models.pool"}
+_HOME = {"Member": "stretto.models.pool", "Pool": "stretto.models.pool"}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
+    if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_LAZY[name]), name)
+    return getattr(import_module(_HOME[name]), name)

@@ -8,7 +8,7 @@ import difflib
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 from msgspec import Meta
@@ -79,6 +79,13 @@ class PoolFile(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """For every member; its own settings win."""
 
 
+class Pools(NamedTuple):
+    """Pools by name, and the file that an error about them points at."""
+
+    known: Mapping[str, PoolFile]
+    source: Path
+
+
 def member_file(member: str | MemberFile) -> MemberFile:
     """A member as it stands in a file, with all its fields."""
     return MemberFile(model=member) if isinstance(member, str) else member
@@ -90,6 +97,7 @@ def open_model(
     *,
     root: Path | None = None,
     settings: ModelSettings | None = None,
+    pools: Pools | None = None,
 ) -> ChatModel:
     """The model that `file` describes. The key is read from the environment, never from a file.
 
@@ -98,25 +106,31 @@ def open_model(
         storage: the folder for the answers of a model with `cache:`; they stay in memory without one.
         root: the project whose pools `pool:NAME` means; the one around the working directory if None.
         settings: used instead of the file's.
+        pools: what `pool:NAME` means, instead of the pools of the project.
 
     Raises:
         ModelNotFound: there is no such provider or pool.
         ConfigError: something in it is wrong, or its key is not set.
     """
-    own = {"root": root} if file.model.startswith(POOL) else {}
+    own = {"root": root, "pools": pools} if file.model.startswith(POOL) else {}
+    settings = settings or file.settings
     model = Model(
         file.model,
         base_url=file.base_url,
         api_key=api_key_of(file),
         headers=file.headers or None,
-        settings=settings or file.settings,
+        settings=settings,
         **own,
         **file.options,
     )
-    return model if file.cache is None else _cached(model, file, file.cache, storage)
+    if file.cache is None:
+        return model
+    # whatever else tells this model from another of its name
+    what = msgspec.json.encode([file.base_url, file.headers, settings, file.options])
+    return _cached(model, file.cache, storage, scope=what.decode())
 
 
-def _cached(model: ChatModel, file: ModelFile, cache: CacheFile, storage: Path | None) -> ChatModel:
+def _cached(model: ChatModel, cache: CacheFile, storage: Path | None, *, scope: str) -> ChatModel:
     from stretto.models.cached import (  # noqa: PLC0415 (sqlite and asyncio, for those who keep answers)
         Cached,
         MemoryStore,
@@ -127,8 +141,7 @@ def _cached(model: ChatModel, file: ModelFile, cache: CacheFile, storage: Path |
     store = (
         SqliteStore(storage / "answers.sqlite", max_bytes=size) if storage else MemoryStore(max_bytes=size)
     )
-    what = msgspec.json.encode([file.base_url, file.headers, file.settings, file.options])
-    return Cached(model, store, ttl=cache.ttl, scope=what.decode())
+    return Cached(model, store, ttl=cache.ttl, scope=scope)
 
 
 def api_key_of(file: ModelFile) -> str | None:

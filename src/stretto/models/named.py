@@ -11,6 +11,7 @@ from stretto.errors import ConfigError, ModelNotFound
 from stretto.models.files import (
     POOL,
     PoolFile,
+    Pools,
     check_pools,
     member_file,
     open_model,
@@ -34,6 +35,7 @@ def open_pool(
     root: Path | str | None = None,
     settings: ModelSettings | None = None,
     counters: Counters | None = None,
+    pools: Pools | None = None,
 ) -> Pool:
     """The pool `name` of the project around `root`.
 
@@ -42,27 +44,23 @@ def open_pool(
         root: a folder of the project; the working directory if None.
         settings: for every member, over its own.
         counters: where limits are counted; in the file that all processes share if None.
+        pools: instead of those of the project: an agent's own among them.
 
     Raises:
         ModelNotFound: there is no such pool, or no project.
         ConfigError: something in it is wrong, with the place.
     """
-    source = project_file(root)
-    if source is None:
-        raise ModelNotFound(
-            f"there is no pool `{name}`: pools stand in {PROJECT_FILE}, and there is none here"
-        )
-    pools = read_yaml(source, _Pools).pools
-    if name not in pools:
-        raise ModelNotFound(f"{unknown_pool(name, pools)} in {source}")
-    check_pools(pools, source, name)
-    file = pools[name]
+    known, source = pools or _of_the_project(root, name)
+    if name not in known:
+        raise ModelNotFound(f"{unknown_pool(name, known)} in {source}")
+    check_pools(known, source, name)
+    file = known[name]
     members: list[Member] = []
     for index, given in enumerate(file.members):
         member = member_file(given)
         wanted = file.settings.merged(member.settings).merged(settings)
         try:
-            model = open_model(member, root=source.parent, settings=wanted)
+            model = open_model(member, root=source.parent, settings=wanted, pools=pools)
         except (ModelNotFound, ConfigError) as error:
             if isinstance(error, ConfigError) and error.where:
                 raise
@@ -87,3 +85,12 @@ def open_pool(
         outliers=file.outliers,
         counters=counters,
     )
+
+
+def _of_the_project(root: Path | str | None, name: str) -> Pools:
+    source = project_file(root)
+    if source is None:
+        raise ModelNotFound(
+            f"there is no pool `{name}`: pools stand in {PROJECT_FILE}, and there is none here"
+        )
+    return Pools(read_yaml(source, _Pools).pools, source)

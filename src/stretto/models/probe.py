@@ -39,7 +39,6 @@ Tell = Callable[[CheckName], None]
 _LONGEST = 256
 _HOPELESS = (ModelUnavailable, ModelTimeout, ModelNotFound, RateLimited, MissingExtra, ConfigError)
 """After these no other check is tried."""
-_REFUSED = (401, 403, 404)
 _BURST = 0.001
 """Seconds below which an answer came at once, and its rate says nothing."""
 _GRACE = 1.0
@@ -174,8 +173,8 @@ def _said(error: StrettoError) -> str:
 
 
 def _hopeless(error: StrettoError | None) -> bool:
-    refused = isinstance(error, BadRequest) and error.status in _REFUSED
-    return refused or isinstance(error, _HOPELESS)
+    misconfigured = isinstance(error, BadRequest) and error.misconfigured
+    return misconfigured or isinstance(error, _HOPELESS)
 
 
 async def _speed(model: ChatModel, settings: ModelSettings) -> tuple[float, float | None]:

@@ -3,8 +3,8 @@
 llm.py       asks a model, runs its tools         vision.py   says what pictures show
 retrieve.py  searches a knowledge base            tools.py    runs tool calls
 route.py     chooses the way                      node.py     what every node declares
-shown.py     what a model is shown             voice.py    what a person sees of a model call
-say.py       says a fixed text                 quote.py    replaces an answer without support
+shown.py     what a model is shown                voice.py    what a person sees of a model call
+say.py       says a fixed text                    quote.py    puts the source's words below an answer
 budgeted.py  holds a model's calls to the run's budgets
 """
 

@@ -128,8 +128,9 @@ class _Affordable:
                     if call.partial and schema is None and (cut or (tools and not call.tools)):
                         said = _notice(self._share[1], before="\n\n")
                         yield TextPiece(said, chunks=0)
-                        parts = (*piece.message.parts, Text(said))
-                        piece.message = msgspec.structs.replace(piece.message, parts=parts)
+                        message = piece.message
+                        message = msgspec.structs.replace(message, parts=(*message.parts, Text(said)))
+                        piece = msgspec.structs.replace(piece, message=message)
                     elif cut:
                         self._ctx.spend(piece.usage, model=piece.model or call.model.name)
                         raise self._ledger.cut_off(reserved)
@@ -185,7 +186,8 @@ class _Affordable:
             async with aclosing(cast("AsyncGenerator[Piece]", pieces)) as stream:
                 async for piece in stream:
                     if isinstance(piece, Reply):
-                        piece.usage = await self._ledger.settle(reserved, piece.usage, model=piece.model)
+                        usage = await self._ledger.settle(reserved, piece.usage, model=piece.model)
+                        piece = msgspec.structs.replace(piece, usage=usage)  # others may hear the same reply
                         done = True
                     elif not isinstance(piece, RetractPiece):
                         received += _size(piece)

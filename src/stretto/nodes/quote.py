@@ -55,8 +55,11 @@ def quote(embedder: Embeds, *, least: float = 0.35, most: int = 2, passages: int
         lines = _lines(looks)
         read = await nearest_quotes(question, lines, embedder, least=LINE, most=most)
         seen = bool(lines) and await _all_of(answer, lines, embedder, question)
-        found = [] if seen else await nearest_quotes(query_of(state), hits, embedder, least=least, most=most)
         cited: list[Citation] = list(state.get("citations") or [])
+        found: list[Citation] = []
+        if not seen:
+            among = {citation.document for citation in cited}
+            found = await nearest_quotes(query_of(state), hits, embedder, least=least, most=most, among=among)
         made_up = bool(found) and not (cited or looks or state.get("missing"))
         page = _Page("" if made_up else answer, content(question), cited)
         for line in read:

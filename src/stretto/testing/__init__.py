@@ -3,13 +3,16 @@
 scripted        ScriptedModel: answers from a script, strict, in process
 http_server     HttpServer: the sockets under it
 chat_server     ChatServer: a real HTTP server that speaks Chat Completions, and Responses, from a script
+completions, responses: what it says in each of the two
 faults          Fault: an answer that goes wrong; ROWS: each ending of docs/endings.md by name
 faulty_server   FaultyServer: a ChatServer that goes wrong when and how it is told
 embedder        HashingEmbedder: vectors from words, no model
+prefix          how much of a prompt an endpoint would find in its cache
 model_contract  ModelContract: the tests every ChatModel passes (import it from there: it needs pytest)
 counters_contract  CountersContract: the tests every Counters passes (import it from there, too)
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -33,7 +36,7 @@ __all__ = [
     "log_normal",
 ]
 
-_WHERE = {
+_HOME = {
     "ROWS": "faults",
     "ChatServer": "chat_server",
     "Fault": "faults",
@@ -49,8 +52,6 @@ _WHERE = {
 
 
 def __getattr__(name: str) -> Any:
-    from importlib import import_module  # noqa: PLC0415 (lazy exports: a test that needs one loads one)
-
-    if name in _WHERE:
-        return getattr(import_module(f"stretto.testing.{_WHERE[name]}"), name)
-    raise AttributeError(f"module 'stretto.testing' has no attribute {name!r}")
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"stretto.testing.{_HOME[name]}"), name)

@@ -11,6 +11,7 @@ from stretto.errors import ConfigError, ModelUnavailable
 from stretto.messages import Message, Reasoning, Refusal, Text, ToolCall
 from stretto.models import Model
 from stretto.models.cached import Cached, MemoryStore, SqliteStore
+from stretto.models.pool import Pool
 from stretto.models.protocol import Reply, TextPiece, complete
 from stretto.settings import ModelSettings
 from stretto.testing import ChatServer, ScriptedModel
@@ -275,3 +276,11 @@ async def test_of_many_who_leave_nothing_stays() -> None:
         await cached.close()
         await asyncio.wait_for(server.all_left(), 5)
     assert asyncio.all_tasks() == before
+
+
+def test_what_budgets_ask_of_a_model_is_told_by_the_one_within() -> None:
+    pool = Pool([ScriptedModel(name="a:x")])
+    model = Model("compatible:x", base_url="http://localhost:1/v1", settings=ModelSettings(max_tokens=7))
+    assert Cached(pool).members == pool.members
+    assert Cached(model).members == () and Cached(model).settings == ModelSettings(max_tokens=7)
+    assert Cached(pool).settings is None

@@ -147,3 +147,40 @@ async def test_a_reader_slower_than_the_model_still_hears_everything(hedging):
         if isinstance(piece, TextPiece):
             heard.append(piece.text)
     assert heard == words
+
+
+async def test_a_caller_that_leaves_twice_while_the_race_ends_leaves_nothing_behind(hedging):
+    never, asked = asyncio.Event(), asyncio.Event()
+
+    def second(n):
+        asked.set()
+        return [never]
+
+    pool, first, other = await hedging(lambda n: [never], second)
+    call = asyncio.create_task(text_of(pool))
+    await asked.wait()
+    call.cancel()
+    await asyncio.sleep(0)
+    call.cancel()
+    await asyncio.gather(call, return_exceptions=True)
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert first.open == other.open == 0
+    assert [one.in_flight for one in pool.status()] == [0, 0]
+
+
+async def test_an_attempt_that_is_cancelled_from_within_does_not_leave_its_reader_waiting(played, pool_of):
+    class Shared(played):
+        async def stream(self, *args, **options):
+            if len(self.asked) == 3:
+                raise asyncio.CancelledError  # as by a task that it shares with others
+            async for piece in super().stream(*args, **options):
+                yield piece
+
+    pool = pool_of(Shared("a", lambda n: ["x"]), hedge=Hedge(samples=3, least=1.0))
+    for _ in range(3):
+        await text_of(pool)
+    call = asyncio.create_task(text_of(pool))
+    await asyncio.wait([call], timeout=2)
+    assert call.cancelled()
+    assert pool.status()[0].in_flight == 0

@@ -29,7 +29,7 @@ def test_a_circuit_opens_after_failures_in_a_row_and_lets_one_trial_through():
     circuit = Circuit(Breaker(failures=3, cooldown=2.0))
     assert [circuit.failed(10.0) for _ in range(3)] == [False, False, True]
     assert not circuit.admits(11.9) and circuit.admits(12.0)
-    circuit.begun()
+    circuit.begun(12.0)
     assert circuit.state == "half_open" and not circuit.admits(20.0)
     circuit.succeeded()
     assert circuit.state == "closed" and circuit.admits(20.0)
@@ -40,8 +40,8 @@ def test_a_failed_trial_doubles_the_cooldown_up_to_the_longest():
     circuit.failed(0.0)
     waits = []
     for _ in range(3):
-        circuit.begun()
         start = circuit.until
+        circuit.begun(start)
         circuit.failed(start)
         waits.append(circuit.until - start)
     assert waits == [4.0, 5.0, 5.0]
@@ -59,9 +59,16 @@ def test_a_circuit_opens_when_half_of_the_last_20_failed_though_never_in_a_row()
 def test_a_trial_whose_caller_left_may_be_made_again():
     circuit = Circuit(Breaker(failures=1))
     circuit.failed(0.0)
-    circuit.begun()
+    circuit.begun(8.0)
     circuit.dropped(9.0)
     assert circuit.admits(9.0)
+
+
+def test_a_trial_that_says_nothing_is_not_waited_for_without_end():
+    circuit = Circuit(Breaker(failures=1, cooldown=2.0, longest=5.0))
+    circuit.failed(0.0)
+    circuit.begun(2.0)
+    assert not circuit.admits(6.9) and circuit.admits(7.0)
 
 
 def test_the_concurrency_limit_grows_while_latency_holds_and_the_limit_is_used():

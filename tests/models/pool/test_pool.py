@@ -13,7 +13,8 @@ from stretto.errors import (
     RateLimited,
 )
 from stretto.messages import Image, Message
-from stretto.models.pool import Breaker, Member, Retries
+from stretto.models import Model
+from stretto.models.pool import Breaker, Member, Pool, Retries
 from stretto.models.protocol import Reply, RetractPiece, TextPiece, ToolCallPiece, complete
 from stretto.settings import ModelSettings
 
@@ -219,6 +220,44 @@ async def test_a_silent_member_has_half_the_time_while_another_could_take_over(p
     assert a.asked[1][1].idle == pytest.approx(5.0, abs=0.1)
 
 
+async def test_a_members_own_deadlines_stand_and_its_longest_timeout_counts(played, pool_of):
+    a, b = played("a", lambda n: ["x"]), played("b", lambda n: ["x"])
+    a.settings = ModelSettings(first_token=0.5, idle=0.4, timeout=300.0)
+    await all_of(pool_of(Member(a), Member(b, tier=1)))
+    asked = a.settings.merged(a.asked[0][1])
+    assert (asked.first_token, asked.idle, asked.timeout) == (0.5, 0.4, 300.0)
+    await all_of(pool_of(Member(a), Member(b, tier=1), settings=ModelSettings(first_token=2.0)))
+    assert a.asked[1][1].first_token == 2.0
+
+
+async def test_a_silent_member_has_ten_usual_times_once_they_are_known(played, pool_of, clock):
+    def answer(n):
+        clock.now += 3.0
+        return ["x"]
+
+    a, b = played("a", answer), played("b", lambda n: ["x"])
+    pool = pool_of(Member(a), Member(b, tier=1), clock=clock)
+    for _ in range(25):
+        await all_of(pool)
+    assert a.asked[0][1].first_token == 30.0 and a.asked[-1][1].first_token == pytest.approx(30.0)
+    assert all(settings.first_token <= 30.0 for _, settings in a.asked)
+
+
+async def test_a_wrong_key_is_told_at_once_where_nobody_else_can_answer(played, pool_of):
+    alone = played("a", lambda n: [BadRequest("no such key", status=401)])
+    pool = pool_of(alone, breaker=Breaker(probe=False))
+    with pytest.raises(BadRequest, match="no such key"):
+        await all_of(pool)
+    assert len(alone.asked) == 1 and pool.status()[0].health == "down"
+
+
+def test_members_may_be_named_and_a_lone_model_is_no_list(played):
+    pool = Pool(["ollama:a", Member(Model("ollama:b"), tier=1)])
+    assert [one.name for one in pool.status()] == ["ollama:a", "ollama:b"]
+    with pytest.raises(ConfigError, match=r"takes a list of models: Pool\(\[\.\.\.\]\)"):
+        Pool(played("a", lambda n: ["x"]))
+
+
 async def test_closing_the_stream_ends_the_request(played, pool_of):
     never = asyncio.Event()
     a = played("a", lambda n: ["Half ", never])
@@ -246,13 +285,16 @@ async def test_a_stream_that_ends_without_a_reply_is_a_failure(played, pool_of):
         (lambda pool, model: pool(Member(model, tier=-1)), "tier -1"),
         (lambda pool, model: pool(Member(model, requests_per_minute=0)), "requests_per_minute=0"),
         (lambda pool, model: pool(Member(model, concurrency=-3)), "concurrency=-3"),
+        (lambda pool, model: pool(Member(model, weight="2")), "text where a number belongs"),
+        (lambda pool, model: pool(Member("openai:x")), "is no model; give Model"),
+        (lambda pool, model: pool(object()), "is no model; give Model"),
+        (lambda pool, model: pool(model, hedge=0.9), "0.9 is no Hedge; give True, False or Hedge"),
+        (lambda pool, model: pool(model, retries=3), "3 is no Retries"),
     ],
 )
 def test_a_pool_that_makes_no_sense_is_refused(played, make, said):
-    from stretto.models.pool import Pool
-
     with pytest.raises(ConfigError, match=said):
-        make(lambda *members: Pool(members), played("a", lambda n: ["x"]))
+        make(lambda *members, **rules: Pool(members, **rules), played("a", lambda n: ["x"]))
 
 
 async def test_members_of_one_name_are_told_apart(played, pool_of):
@@ -261,8 +303,6 @@ async def test_members_of_one_name_are_told_apart(played, pool_of):
 
 
 async def test_closing_the_pool_closes_its_members(played):
-    from stretto.models.pool import Pool
-
     a = played("a", lambda n: ["x"])
     pool = Pool([a])
     await pool.close()
@@ -291,3 +331,26 @@ async def test_a_timeout_counts_as_a_failure_of_the_member(played, pool_of):
 async def test_the_reply_is_the_last_piece_exactly_once(played, pool_of):
     pieces = await all_of(pool_of(played("a", lambda n: ["x", "y"])))
     assert [type(piece) for piece in pieces] == [TextPiece, TextPiece, Reply]
+
+
+async def test_a_member_that_ends_without_a_reply_has_failed(played, pool_of):
+    class Cut(played):
+        async def stream(self, *args, **options):
+            self.asked.append(args)
+            yield TextPiece("Half ")
+
+    bad, good = Cut("a", lambda n: []), played("b", lambda n: ["whole"])
+    pool = pool_of(Member(bad), Member(good, tier=1))
+    assert shown(await all_of(pool))[0] == "whole"
+    assert len(bad.asked) == 1 and pool.status()[0].failed == 1
+
+
+async def test_a_pool_may_be_a_member_of_a_pool(played, pool_of):
+    """What the inner pool takes back, the outer one does not take back again."""
+    a = played("a", lambda n: ["Half ", ModelUnavailable("died")])
+    b = played("b", lambda n: ["more ", ModelUnavailable("died too")])
+    inner = pool_of(Member(a), Member(b, tier=1), name="pool:inner", retries=Retries(attempts=2))
+    outer = pool_of(Member(inner), Member(played("c", lambda n: ["whole"]), tier=1))
+    pieces = await all_of(outer)
+    assert [p.length for p in pieces if isinstance(p, RetractPiece)] == [5, 5]
+    assert shown(pieces)[0] == "whole" == pieces[-1].message.text

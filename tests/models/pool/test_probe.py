@@ -26,7 +26,8 @@ async def until(true):
             await asyncio.sleep(0.002)
 
 
-async def test_recovery_is_seen_without_traffic(played, pool_of):
+async def test_recovery_is_seen_without_traffic(played, pool_of, caplog):
+    caplog.set_level("INFO", logger="stretto.models")
     works = []
     model = played("a", lambda n: ["x"] if works else [ModelUnavailable("no power")])
     pool = pool_of(model, breaker=RULE, retries=Retries(attempts=1))
@@ -37,6 +38,9 @@ async def test_recovery_is_seen_without_traffic(played, pool_of):
     works.append(True)
     await until(lambda: pool.status()[0].health == "up")
     assert (await complete(pool, ASK)).message.text == "x"
+    told = [record.message for record in caplog.records]
+    assert told[:2] == ["`pool:pool`: `a` failed: no power"] * 2
+    assert told[2:] == ["`pool:pool` leaves `a` alone until it recovers", "`a` answers again"]
 
 
 async def test_an_endpoint_that_refuses_the_probe_itself_is_up(played, pool_of):

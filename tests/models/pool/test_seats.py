@@ -1,22 +1,28 @@
 """Who takes a call and when: the line is fair, holds to deadlines, and loses no seat."""
 
 import asyncio
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
 
 import pytest
 
 from stretto.context import Run, RunContext, use_context
 from stretto.counters import MemoryCounters
-from stretto.errors import ModelTimeout, ModelUnavailable, RateLimited
-from stretto.messages import Message
-from stretto.models.pool import Breaker, Member, Retries
+from stretto.errors import CounterError, ModelTimeout, ModelUnavailable, RateLimited
+from stretto.messages import Image, Message
+from stretto.models.pool import Breaker, Member, Pool, Retries
+from stretto.models.pool.call import Call
+from stretto.models.protocol import Headroom, RetractPiece
 from stretto.settings import ModelSettings
 
 ASK = [Message.user("Hello?")]
 
 
-async def ask(pool, tenant="default", timeout=120.0, done=None):
+async def ask(pool, tenant="default", timeout=120.0, done=None, messages=ASK):
     use_context(RunContext(Run(tenant=tenant)))
-    async for _ in pool.stream(ASK, settings=ModelSettings(timeout=timeout)):
+    async for _ in pool.stream(messages, settings=ModelSettings(timeout=timeout)):
         pass
     if done is not None:
         done.append(tenant)
@@ -159,3 +165,126 @@ async def test_one_who_takes_a_seat_of_a_full_window_gives_it_back_when_cancelle
     call.cancel()
     await asyncio.gather(call, return_exceptions=True)
     assert pool.status()[0].in_flight == 0
+
+
+async def test_a_call_is_not_held_up_by_those_who_wait_for_another_member(played, pool_of):
+    gate = asyncio.Event()
+    reads = played("reads", lambda n: ["x"], tools=False)
+    sees = played("sees", lambda n: [gate, "x"], vision=True)
+    pool = pool_of(Member(reads, concurrency=1), Member(sees, tier=1, concurrency=1))
+    picture = [Message.user("What is this?", Image("data:image/png;base64,AAAA"))]
+    looking = [asyncio.create_task(ask(pool, messages=picture)) for _ in range(12)]
+    await settle()
+    async with asyncio.timeout(2):
+        await ask(pool)
+    gate.set()
+    await asyncio.gather(*looking)
+
+
+async def test_a_free_seat_is_taken_at_once_though_someone_is_just_getting_up(played, pool_of):
+    seats = pool_of(Member(played("a", lambda n: ["x"]), concurrency=2))._seats
+    call = Call(ASK, (), None, ModelSettings(), tenant="default", now=time.monotonic())
+    first, second = await seats.take(call), await seats.take(call)
+    third = asyncio.create_task(seats.take(call))
+    await settle()
+    seats.free(first)
+    seats.free(second)  # the third has its seat, and did not wake yet
+    async with asyncio.timeout(2):
+        await seats.take(call)
+    await third
+
+
+async def test_those_who_wait_for_one_member_hear_at_once_that_it_is_down(played, pool_of):
+    gate = asyncio.Event()
+    reads = played("reads", lambda n: ["x"])
+    sees = played("sees", lambda n: [gate, ModelUnavailable("no power")], vision=True)
+    rule = Breaker(failures=1, probe=False)
+    pool = pool_of(reads, Member(sees, concurrency=1), breaker=rule, retries=Retries(attempts=1))
+    picture = [Message.user("What is this?", Image("data:image/png;base64,AAAA"))]
+    calls = [asyncio.create_task(ask(pool, messages=picture)) for _ in range(3)]
+    await settle()
+    gate.set()
+    async with asyncio.timeout(2):
+        ended = await asyncio.gather(*calls, return_exceptions=True)
+    assert all(isinstance(one, ModelUnavailable) and "no power" in str(one) for one in ended)
+
+
+async def test_a_member_that_may_be_tried_again_gets_one_call_and_not_all_that_wait(played, pool_of, clock):
+    works, never = asyncio.Event(), asyncio.Event()
+    shaky = played("shaky", lambda n: [ModelUnavailable("no power")] if n == 1 else [never])
+    sound = played("sound", lambda n: ["x"] if n == 1 else [works, "x"])
+    rule = Breaker(failures=1, probe=False)
+    pool = pool_of(Member(shaky), Member(sound, tier=1, concurrency=1), breaker=rule, clock=clock)
+    await ask(pool)
+    calls = [asyncio.create_task(ask(pool)) for _ in range(6)]
+    await settle()
+    assert len(shaky.asked) == 1 and len(sound.asked) == 2
+    clock.now += 1.0
+    works.set()
+    await settle()
+    assert len(shaky.asked) == 2
+    for call in calls:
+        call.cancel()
+    await asyncio.gather(*calls, return_exceptions=True)
+
+
+async def test_a_caller_that_leaves_as_the_answer_begins_again_costs_no_seat(played, pool_of):
+    a = played("a", lambda n: ["Half ", ModelUnavailable("died")])
+    pool = pool_of(Member(a), Member(played("b", lambda n: ["x"]), tier=1))
+    async with aclosing(pool.stream(ASK)) as pieces:
+        async for piece in pieces:
+            if isinstance(piece, RetractPiece):
+                break
+    assert [one.in_flight for one in pool.status()] == [0, 0]
+
+
+def test_a_caller_whose_event_loop_is_gone_is_passed_over(played):
+    model = played("a", lambda n: ["x"])
+    pool = Pool([Member(model, concurrency=1)])
+    holds, gone = asyncio.new_event_loop(), asyncio.new_event_loop()
+    first = pool.stream(ASK)
+    holds.run_until_complete(anext(first))
+    waits = gone.create_task(ask(pool))
+    gone.run_until_complete(asyncio.sleep(0.01))
+    gone.close()
+    holds.run_until_complete(first.aclose())
+    holds.run_until_complete(ask(pool))
+    assert pool.status()[0].in_flight == 0 and len(model.asked) == 2
+    holds.close()
+    waits._log_destroy_pending = False
+
+
+def test_callers_in_several_threads_lose_no_seat(played):
+    pool = Pool([Member(played(name, lambda n: ["x"]), concurrency=2) for name in "abc"])
+
+    async def many():
+        for _ in range(20):
+            await asyncio.gather(*(ask(pool) for _ in range(10)))
+
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as threads:
+            for done in [threads.submit(asyncio.run, many()) for _ in range(4)]:
+                done.result()
+    finally:
+        sys.setswitchinterval(usual)
+    assert [one.in_flight for one in pool.status()] == [0, 0, 0]
+
+
+async def test_an_answer_is_not_lost_because_it_could_not_be_settled(played, pool_of):
+    class Broken(MemoryCounters):
+        async def add(self, *args, **options):
+            raise CounterError("the disk is full")
+
+    pool = pool_of(Member(played("a", lambda n: ["x"]), tokens_per_minute=9000), counters=Broken())
+    await ask(pool)
+    assert pool.status()[0].in_flight == 0
+
+
+async def test_a_429_that_tells_when_it_has_room_again_is_left_alone_until_then(played, pool_of):
+    full = RateLimited("slow down", headroom=Headroom(tokens=0, tokens_reset=50.0))
+    pool = pool_of(played("a", lambda n: [full] if n == 1 else ["x"]), retries=Retries(delay=0.0))
+    with pytest.raises(RateLimited) as refused:
+        await ask(pool, timeout=20.0)
+    assert 40 < refused.value.retry_after <= 50

@@ -8,6 +8,7 @@ import logging
 import secrets
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import aclosing
+from typing import Any
 
 import msgspec
 
@@ -79,6 +80,16 @@ class Cached:
     def capabilities(self) -> Capabilities:
         """The model's."""
         return self._model.capabilities
+
+    @property
+    def members(self) -> tuple[Any, ...]:
+        """Those of the model where it is a pool: budgets price them."""
+        return getattr(self._model, "members", ())
+
+    @property
+    def settings(self) -> ModelSettings | None:
+        """The model's own, where it has some."""
+        return getattr(self._model, "settings", None)
 
     def __repr__(self) -> str:
         return f"Cached({self._model!r})"

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Breaker", "Hedge", "Member", "MemberStatus", "Outliers", "Pool", "Retries"]
 
-_LAZY = {"Member": "member", "MemberStatus": "status", "Pool": "pool"}
+_HOME = {"Member": "member", "MemberStatus": "status", "Pool": "pool"}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
+    if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"stretto.models.pool.{_LAZY[name]}"), name)
+    return getattr(import_module(f"stretto.models.pool.{_HOME[name]}"), name)

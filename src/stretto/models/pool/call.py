@@ -50,12 +50,13 @@ class Call:
         self.waited = False
         """It waited once for as long as an endpoint said."""
         self.least_context = 0
-        self.read = 0.0
+        self.read = 0
         """Tokens of the prompt, estimated; 0 where nobody counts."""
         self.taken: dict[str, float] = {}
         """Tokens counted ahead against each member's rate, by its name."""
         self._shown: list[str] = []
         self._chunks = 0
+        self._before = "", 0
         self._tool_calls = False
         media = {type(part) for message in messages for part in message.media}
         self._vision, self._audio = Image in media, Audio in media
@@ -94,47 +95,50 @@ class Call:
         """What is sent: with the text that is shown at its end, for a model that goes on behind it."""
         return [*self.messages, Message.assistant(self.text)] if self._shown else self.messages
 
-    def settings_at(self, now: float, *, others: bool) -> ModelSettings:
-        """How it is asked now: by the deadline, with the tokens left.
+    def settings_at(self, now: float, own: ModelSettings, patience: float | None) -> ModelSettings:
+        """How a member is asked now: by the deadline, with the tokens left.
 
-        `others`: while another could take over, a silent member has half of what is left.
+        Args:
+            now: on the pool's clock.
+            own: the member's settings, under those of the call.
+            patience: seconds that it may be silent where nobody said, while another could take over.
         """
-        settings, left = self.settings, max(0.001, self.deadline - now)
+        asked, left = own.merged(self.settings), max(0.001, self.deadline - now)
         changed: dict[str, float | int | None] = {}
-        if self.attempts or left < settings.timeout - 0.05:
+        if left < asked.timeout - 0.05:
             changed["timeout"] = left
-        if others:
-            changed["first_token"] = settings.first_token or left / 2
-            changed["idle"] = settings.idle or left / 2
-        if self._shown and settings.max_tokens is not None:
-            changed["max_tokens"] = max(1, settings.max_tokens - self._chunks)
-        return msgspec.structs.replace(settings, **changed) if changed else settings
+        if patience is not None:
+            changed["first_token"] = asked.first_token or min(patience, left / 2)
+            changed["idle"] = asked.idle or min(patience, left / 2)
+        if self._shown and asked.max_tokens is not None:
+            changed["max_tokens"] = max(1, asked.max_tokens - self._chunks)
+        return msgspec.structs.replace(self.settings, **changed) if changed else self.settings
 
     def heard(self, piece: Piece) -> None:
-        """Notes what is shown."""
+        """Notes what is shown, or taken back."""
         if isinstance(piece, TextPiece):
             self._shown.append(piece.text)
             self._chunks += piece.chunks
         elif isinstance(piece, ToolCallPiece):
             self._tool_calls = True
+        elif isinstance(piece, RetractPiece):
+            text = self.text
+            left = text[: max(0, len(text) - piece.length)]
+            self._chunks = round(self._chunks * len(left) / len(text)) if left else 0
+            self._shown, self._tool_calls = [left] if left else [], False
 
-    def retract(self) -> RetractPiece:
-        """Takes all of it back: the answer begins again."""
-        length = sum(map(len, self._shown))
-        self._shown, self._chunks, self._tool_calls = [], 0, False
-        return RetractPiece(length)
+    def go_on(self) -> None:
+        """An attempt begins: what is shown now stands before what it gives."""
+        self._before = self.text, self._chunks
 
-    def whole(self, reply: Reply, before: str, chunks: int) -> Reply:
+    def whole(self, reply: Reply) -> Reply:
         """The reply with the text of earlier attempts before its own, and all attempts counted."""
+        before, chunks = self._before
         usage = msgspec.structs.replace(reply.usage, calls=max(1, reply.usage.calls) + self.attempts)
         if not before:
             return msgspec.structs.replace(reply, usage=usage) if self.attempts else reply
         message = _after(before, reply.message)
         return msgspec.structs.replace(reply, message=message, usage=usage, chunks=reply.chunks + chunks)
-
-    def so_far(self) -> tuple[str, int]:
-        """The text that is shown and the chunks that it came in."""
-        return self.text, self._chunks
 
     def late(self, now: float) -> bool:
         """Whether its deadline is over."""

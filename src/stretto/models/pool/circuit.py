@@ -20,23 +20,23 @@ class Circuit:
         self._rule = rule
         self.state: State = "closed"
         self.until = 0.0
-        """When an open one may be tried."""
+        """When it may be tried, unless it is closed: a trial is not waited for longer either."""
         self._cooldown = rule.cooldown
         self._row = 0
         self._recent: deque[bool] = deque(maxlen=_WINDOW)
 
     def admits(self, now: float) -> bool:
         """Whether a call may go through now."""
-        return self.state == "closed" or (self.state == "open" and now >= self.until)
+        return self.state == "closed" or now >= self.until
 
-    def begun(self) -> None:
-        """A call went through: where it was open, this is the trial."""
-        if self.state == "open":
-            self.state = "half_open"
+    def begun(self, now: float) -> None:
+        """A call goes through: where it was open, this is the trial."""
+        if self.state != "closed" and now >= self.until:
+            self.state, self.until = "half_open", now + self._rule.longest
 
-    def failed(self, now: float) -> bool:
-        """A call failed; returns whether that opened it."""
-        self._row += 1
+    def failed(self, now: float, *, surely: bool = False) -> bool:
+        """A call failed; returns whether that opened it. `surely`: so will the next one."""
+        self._row = self._rule.failures if surely else self._row + 1
         self._recent.append(False)
         if self.state == "half_open":
             self._cooldown = min(self._rule.longest, self._cooldown * 2)

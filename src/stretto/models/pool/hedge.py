@@ -26,6 +26,7 @@ class _Player:
         """Its first piece, or its end, has come."""
         self.failure: ModelError | None = None
         """Set when it failed before its first piece."""
+        self._stopped = False
         self._task = asyncio.create_task(self._play(attempt))
 
     async def _play(self, attempt: Attempt) -> None:
@@ -35,6 +36,10 @@ class _Player:
                 async for piece in attempt:
                     await self._pieces.put(piece)
                     self.spoke.set()
+        except asyncio.CancelledError as error:
+            if self._stopped:
+                raise
+            end = error  # by something else than us: the reader must not wait for it
         except Exception as error:
             end = error
             if isinstance(error, ModelError) and not self.spoke.is_set():
@@ -49,10 +54,11 @@ class _Player:
                 raise piece
             yield piece
 
-    async def stop(self) -> None:
-        """Ends it, and waits until its socket is closed."""
+    def stop(self) -> asyncio.Task[None]:
+        """Ends it; its socket is closed once the task is done."""
+        self._stopped = True
         self._task.cancel()
-        await asyncio.wait([self._task])
+        return self._task
 
 
 async def race(first: Attempt, after: float, second: Callable[[], Awaitable[Attempt | None]]) -> Attempt:
@@ -66,15 +72,12 @@ async def race(first: Attempt, after: float, second: Callable[[], Awaitable[Atte
         if not await _within(winner, after) and (attempt := await second()) is not None:
             players.append(_Player(attempt))
             winner = await _quicker(players)
-            for player in players:
-                if player is not winner:
-                    await player.stop()
+            await asyncio.wait([player.stop() for player in players if player is not winner])
         async with aclosing(winner.pieces()) as pieces:
             async for piece in pieces:
                 yield piece
     finally:
-        for player in players:
-            await player.stop()
+        await asyncio.wait([player.stop() for player in players])
 
 
 async def _within(player: _Player, seconds: float) -> bool:

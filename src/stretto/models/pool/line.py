@@ -21,6 +21,11 @@ class Ticket(Generic[T, S]):
         self._loop = asyncio.get_running_loop()
         self._changed = asyncio.Event()
 
+    @property
+    def forsaken(self) -> bool:
+        """Whether its event loop was closed while it waited: nobody comes for it."""
+        return self._loop.is_closed()
+
     def give(self, what: S) -> None:
         """Its turn has come; from whichever thread."""
         self.given = what

@@ -1,15 +1,18 @@
 """`Member`: a model of a pool, as it is declared; `Standing`: how it does. Neither asks it anything."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, cast
 
 from stretto.errors import ConfigError
+from stretto.models.factory import Model
 from stretto.models.pool.circuit import Circuit
 from stretto.models.pool.concurrency import Concurrency
 from stretto.models.pool.latency import PeakEwma
 from stretto.models.pool.rates import Rates
 from stretto.models.pool.rules import Breaker
 from stretto.models.protocol import ChatModel, Headroom
+from stretto.settings import ModelSettings
 
 Health = Literal["up", "busy", "limited", "slow", "down"]
 """up: takes calls; busy: as many as it can; limited: its rate is used up; slow: left out as an outlier;
@@ -42,6 +45,14 @@ class Member(_Terms):
 
     def __post_init__(self) -> None:
         """Refuses what makes no sense."""
+        if not isinstance(self.model, ChatModel):  # pyright: ignore[reportUnnecessaryIsInstance] (untyped callers)
+            raise ConfigError(
+                f'{self.model!r} is no model; give Model("provider:model"), or '
+                'Model("openai:NAME", client=...) for a client of the openai package'
+            )
+        numbers = (self.weight, self.tier, self.requests_per_minute, self.tokens_per_minute, self.concurrency)
+        if any(isinstance(number, str) for number in numbers):
+            raise ConfigError(f"member `{self.model.name}` has text where a number belongs: {numbers}")
         if not 0 < self.weight < _NEVER or self.tier < 0:
             raise ConfigError(
                 f"member `{self.model.name}` has weight {self.weight:g} and tier {self.tier}; "
@@ -51,6 +62,24 @@ class Member(_Terms):
             value = getattr(self, limit)
             if value is not None and value < 1:
                 raise ConfigError(f"member `{self.model.name}` has {limit}={value}; it is 1 or more, or None")
+
+
+def declared_members(given: Any, pool: str) -> list[Member]:
+    """The members of a pool, however they were given; raises ConfigError."""
+    if isinstance(given, str | Member | ChatModel) or not isinstance(given, Iterable):
+        raise ConfigError(f"`{pool}` takes a list of models: Pool([...])")
+    members = [
+        one if isinstance(one, Member) else Member(Model(one) if isinstance(one, str) else one)
+        for one in cast("Iterable[Any]", given)
+    ]
+    if not members:
+        raise ConfigError(f"`{pool}` has no members; give it at least one model")
+    return members
+
+
+def settings_of(model: ChatModel) -> ModelSettings:
+    """The settings that a model has of its own."""
+    return getattr(model, "settings", None) or ModelSettings()
 
 
 class Standing:
@@ -68,16 +97,18 @@ class Standing:
         self.said = ""
         """Its last failure, for people."""
         self._silent: dict[int, float] = {}
-        self._calls = 0
+
+    def seat(self, now: float) -> None:
+        """A call is given to it."""
+        self.in_flight += 1
+        if self.circuit is not None:
+            self.circuit.begun(now)
 
     def begin(self, now: float) -> int:
         """A request goes to it; returns its number."""
-        self._calls += 1
         self.sent += 1
-        self._silent[self._calls] = now
-        if self.circuit is not None:
-            self.circuit.begun()
-        return self._calls
+        self._silent[self.sent] = now
+        return self.sent
 
     def spoke(self, number: int, now: float) -> float:
         """The first content of request `number` came; returns the seconds it took."""

@@ -1,23 +1,27 @@
 """Sees a member's recovery without traffic: asks it for one token whenever its breaker may be tried."""
 
 import asyncio
+import logging
 from collections.abc import Callable
 
-from stretto.errors import BadRequest, ModelError
+from stretto.errors import BadRequest
 from stretto.messages import Message
 from stretto.models.pool.member import Standing
 from stretto.models.protocol import complete
 from stretto.settings import ModelSettings
 
+_log = logging.getLogger("stretto.models")
 _QUESTION = (Message.user("Say yes."),)
 _ASKED = ModelSettings(max_tokens=1, timeout=10.0)
+_LOOK = 0.05
+"""Seconds between looks at another's trial."""
 
 
 class Prober:
     """The probes under way: a task for each member that is down, in the event loop that saw it fail."""
 
-    def __init__(self, clock: Callable[[], float], recovered: Callable[[], None]) -> None:
-        self._clock, self._recovered = clock, recovered
+    def __init__(self, clock: Callable[[], float], changed: Callable[[], None]) -> None:
+        self._clock, self._changed = clock, changed
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     def watch(self, standing: Standing) -> None:
@@ -29,24 +33,27 @@ class Prober:
     async def _ask(self, standing: Standing) -> None:
         circuit = standing.circuit
         while circuit is not None and circuit.state != "closed":
-            await asyncio.sleep(max(0.01, circuit.until - self._clock()))
+            tried = circuit.state == "half_open"  # by a caller, and who knows for how long
+            await asyncio.sleep(_LOOK if tried else max(0.01, circuit.until - self._clock()))
             if not circuit.admits(self._clock()):
                 continue
-            circuit.begun()
+            circuit.begun(self._clock())
             try:
                 await complete(standing.model, _QUESTION, settings=_ASKED)
-            except ModelError as error:
+            except Exception as error:
                 # A refusal of the request itself comes from an endpoint that works; a wrong key does not.
-                if isinstance(error, BadRequest) and error.status not in (401, 403, 404):
+                if isinstance(error, BadRequest) and not error.misconfigured:
                     circuit.succeeded()
                 else:
                     circuit.failed(self._clock())
+                    self._changed()
             except BaseException:
                 circuit.dropped(self._clock())
                 raise
             else:
                 circuit.succeeded()
-        self._recovered()
+        _log.info("`%s` answers again", standing.name)
+        self._changed()
 
     async def close(self) -> None:
         """Ends the probes of this event loop."""

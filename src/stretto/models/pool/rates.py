@@ -3,28 +3,11 @@
 The counts lie in `Counters`, so that all processes that share them hold to one limit. Opens no store.
 """
 
-from collections.abc import Sequence
-
 from stretto.context import Counters
-from stretto.messages import Message
 
 WINDOW = 60.0
-_A_MESSAGE = 4
-_A_MEDIA = 800
 _ANSWER = 256
 """Tokens of an answer where nothing is known of it yet."""
-
-
-def estimate(messages: Sequence[Message]) -> float:
-    """Tokens of a conversation, roughly: four characters each, and 800 for a picture or recording."""
-    characters = media = 0
-    for message in messages:
-        for part in message.parts:
-            text = getattr(part, "text", None) or getattr(part, "arguments", None)
-            if text is not None:
-                characters += len(text)
-        media += len(message.media)
-    return characters / 4 + _A_MEDIA * media + _A_MESSAGE * len(messages)
 
 
 class Rates:

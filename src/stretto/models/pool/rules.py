@@ -43,9 +43,9 @@ class Breaker(Plain, frozen=True, forbid_unknown_fields=True):
     cooldown: Seconds = 1.0
     """Until it is tried again; doubled while it stays down."""
     longest: Seconds = 30.0
-    """The most that the cooldown grows to."""
+    """The most that the cooldown grows to, and that a trial is waited for."""
     probe: bool = True
-    """Try it with a request of one token of our own; else with the next caller's."""
+    """Try it with requests of one token of our own too; else its recovery is seen by callers' alone."""
 
 
 class Outliers(Plain, frozen=True, forbid_unknown_fields=True):

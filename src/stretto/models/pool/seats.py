@@ -1,10 +1,13 @@
 """Who takes a call and when: choice, limits and the line before them. Sends nothing.
 
-A seat is one call in flight at a member. It is taken here and must be given back with `free`.
+A seat is one call in flight at a member. It is taken here and must be given back with `free`. Callers may
+come from several event loops, each in a thread of its own: what they share is changed under a lock.
 """
 
+import logging
 from collections.abc import Callable, Sequence
 from random import Random
+from threading import RLock
 
 from stretto.errors import ModelError, ModelTimeout, ModelUnavailable, RateLimited
 from stretto.models.pool.call import Call
@@ -12,8 +15,7 @@ from stretto.models.pool.choice import choose
 from stretto.models.pool.line import Line, Ticket
 from stretto.models.pool.member import Standing
 
-_LOOKED_AT = 8
-"""Waiting calls that no free member can take, before a dispatch stops looking."""
+_log = logging.getLogger("stretto.models")
 _NEVER = float("inf")
 
 
@@ -26,6 +28,7 @@ class Seats:
         self._name, self._standings, self._clock, self._random = name, standings, clock, random
         self._line = Line[Call, Standing]()
         self._duration = 0.0
+        self._lock = RLock()
 
     @property
     def waiting(self) -> int:
@@ -53,11 +56,9 @@ class Seats:
         """Another member that takes `call` at once, or None: hedges do not stand in line."""
         if len(self._line):
             return None
-        others = [one for one in self.candidates(call) if one is not beside]
-        standing = choose(others, self._clock(), self._random)
+        standing = self._now(call, beside=beside)
         if standing is None:
             return None
-        standing.in_flight += 1
         if wait := await self._counted(standing, call):
             standing.block(wait, self._clock())
             self.free(standing)
@@ -65,28 +66,36 @@ class Seats:
         return standing
 
     def free(self, standing: Standing, *, seconds: float = 0.0) -> None:
-        """Gives a seat back, and serves the line. `seconds`: how long an answered call took."""
-        standing.in_flight -= 1
-        if seconds:
-            self._duration += (0.1 if self._duration else 1.0) * (seconds - self._duration)
+        """Gives a seat back, and serves the line. `seconds`: how long an answered call took, else 0."""
+        with self._lock:
+            standing.in_flight -= 1
+            if seconds:
+                self._duration += (0.1 if self._duration else 1.0) * (seconds - self._duration)
+            elif standing.circuit is not None:
+                standing.circuit.dropped(self._clock())
         self.serve()
 
     def serve(self) -> None:
         """Gives free seats to those who wait, in turn."""
         if not len(self._line):
             return
-        passed = 0
-        for ticket in self._line.in_turn():
-            if ticket.given is not None:
-                continue
-            standing = self._now(ticket.call)
-            if standing is not None:
-                ticket.give(standing)
-            elif (passed := passed + 1) >= _LOOKED_AT:
-                break
-        if self._standings and all(one.ready(self._clock()) == _NEVER for one in self._standings):
+        with self._lock:
             for ticket in self._line.in_turn():
-                ticket.look()  # nobody is left to wait for
+                if ticket.forsaken:
+                    self._line.leave(ticket, served=False)
+                elif ticket.given is None:
+                    standing = self._now(ticket.call)
+                    if standing is not None:
+                        ticket.give(standing)
+                    elif not any(one.admits(self._clock()) for one in self._standings):
+                        break
+
+    def look(self) -> None:
+        """A breaker has changed: serves the line, and lets those who wait see whether they still can be."""
+        self.serve()
+        with self._lock:
+            for ticket in self._line.in_turn():
+                ticket.look()
 
     def candidates(self, call: Call) -> list[Standing]:
         """Those that may take `call`: fit for it, at its tier or above, and not failed by it already."""
@@ -100,11 +109,13 @@ class Seats:
             fresh = [one for one in fresh if call.continues(one.model.capabilities)] or fresh
         return fresh or fit
 
-    def _now(self, call: Call) -> Standing | None:
-        standing = choose(self.candidates(call), self._clock(), self._random)
-        if standing is not None:
-            standing.in_flight += 1
-        return standing
+    def _now(self, call: Call, beside: Standing | None = None) -> Standing | None:
+        with self._lock:
+            able = [one for one in self.candidates(call) if one is not beside]
+            standing = choose(able, self._clock(), self._random)
+            if standing is not None:
+                standing.seat(self._clock())
+            return standing
 
     async def _counted(self, standing: Standing, call: Call) -> float:
         if standing.rates is None:
@@ -118,19 +129,25 @@ class Seats:
             raise
 
     async def _queue(self, call: Call) -> Standing:
-        ticket = self._line.join(call.tenant, call)
+        with self._lock:
+            ticket = self._line.join(call.tenant, call)
         try:
+            self.serve()  # those before it may wait for others than it can have
             while ticket.given is None:
-                wait = self._patience(call, ticket)
-                await ticket.wait(wait)
+                await ticket.wait(self._patience(call, ticket))
                 if ticket.given is None:
                     self.serve()
             return ticket.given
         except BaseException:
+            self._leave(ticket)  # before looking: nobody gives it anything from here on
             if ticket.given is not None:
                 self.free(ticket.given)
             raise
         finally:
+            self._leave(ticket)
+
+    def _leave(self, ticket: Ticket[Call, Standing]) -> None:
+        with self._lock:
             self._line.leave(ticket, served=ticket.given is not None)
 
     def _patience(self, call: Call, ticket: Ticket[Call, Standing]) -> float:
@@ -141,9 +158,10 @@ class Seats:
         if soonest == _NEVER:
             raise self.down(fit)
         if soonest > now and soonest >= call.deadline:
-            wait = soonest - now
+            wait, names = soonest - now, ", ".join(f"`{one.name}`" for one in fit)
             raise RateLimited(
-                f"`{self._name}` may not ask for {wait:.3g} s, and this call has {max(0.0, left):.3g} s",
+                f"`{self._name}` may not ask {names} for {wait:.3g} s by their limits, "
+                f"and this call has {max(0.0, left):.3g} s; raise its `timeout`, or the limits",
                 retry_after=wait,
             )
         capacity = sum(int(one.concurrency.limit) for one in fit if one.ready(now) <= now)
@@ -155,6 +173,8 @@ class Seats:
                 f"about {ahead:.3g} s before it, and it has {max(0.0, left):.3g} s",
                 deadline="queue",
             )
+        if soonest > now + 1:
+            _log.info("`%s`: a call waits %.3g s for the limits of its members", self._name, soonest - now)
         return min(left, soonest - now) if soonest > now else left
 
     def down(self, standings: Sequence[Standing]) -> ModelError:
