@@ -14,17 +14,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from benchmarks_bars import bar, show
 
+from stretto.errors import ModelError
 from stretto.messages import Message
 from stretto.models import Model
 from stretto.models.pool import Pool
-from stretto.models.protocol import ChatModel, TextPiece
-from stretto.testing import ScriptedModel
+from stretto.models.protocol import ChatModel, TextPiece, complete
+from stretto.settings import ModelSettings
+from stretto.testing import FaultyServer, ScriptedModel
 
 ASK = [Message.user("Tell me a word.")]
 SEED = 20
@@ -125,6 +127,23 @@ async def delay(url: str, hedge: bool) -> float:
     return sorted(later[20:])[-2]
 
 
+async def late() -> float:
+    """Milliseconds after its deadline that a call ends when no endpoint says a word; the worst of 20."""
+    worst = 0.0
+    async with AsyncExitStack() as stack:
+        servers = [await stack.enter_async_context(FaultyServer(faults="stall_at_headers")) for _ in range(3)]
+        models = [Model(f"compatible:m{number}", base_url=one.url) for number, one in enumerate(servers)]
+        for _ in range(20):
+            began = time.monotonic()
+            try:
+                await complete(Pool(models, breaker=False), ASK, settings=ModelSettings(timeout=0.3))
+            except ModelError:
+                worst = max(worst, 1000 * (time.monotonic() - began - 0.3))
+        for model in models:
+            await model.close()
+    return worst
+
+
 async def added() -> dict[str, float]:
     """What a pool adds to one call, in us of CPU over the model alone."""
     scripted = ScriptedModel(otherwise=lambda request: "word")
@@ -164,6 +183,7 @@ def main() -> None:
         cost = {
             "first_token_later_ms": round(asyncio.run(delay(urls[0], False)), 3),
             "hedged_first_token_later_ms": round(asyncio.run(delay(urls[1], True)), 3),
+            "all_down_late_ms": round(asyncio.run(late()), 3),
             **asyncio.run(added()),
         }
     base = rows["plain_healthy"]["p99"]
@@ -175,6 +195,7 @@ def main() -> None:
         bar("hedged and one slow, times three healthy unhedged", rows["hedged_one_slow"]["p99"] / base, 1.5),
         bar("first token after the endpoint's, ms", cost["first_token_later_ms"], 5.0),
         bar("the same, hedged", cost["hedged_first_token_later_ms"], 5.0),
+        bar("all endpoints silent: error after the deadline, ms", cost["all_down_late_ms"], 100.0),
         bar("a pool of one adds, CPU us a call", cost["pool_of_one_us"], 100, below=True),
     ]
     figures = {f"{name}_{key}": round(value, 1) for name, row in rows.items() for key, value in row.items()}

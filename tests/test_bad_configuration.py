@@ -119,6 +119,16 @@ MODELS: dict[str, Row] = {
         ConfigError,
         "takes no argument `colour`",
     ),
+    "a local model that does not answer": (
+        {AGENT: "model: local:minilm\n"},
+        ModelNotFound,
+        "agent.yaml:1:8: `local:minilm` is no chat model (embedding); there are `local:qwen",
+    ),
+    "a member that does not answer": (
+        {AGENT: "model: pool:a\n", "stretto.yaml": "pools:\n  a: {members: ['local:whisper-base']}\n"},
+        ConfigError,
+        "stretto.yaml:2:17: `local:whisper-base` is no chat model (speech)",
+    ),
     "an embedder with a slip": (
         {AGENT: "knowledge: kb\nmodels: {embed: 'locl:minilm'}\n"},
         ModelNotFound,

@@ -89,13 +89,13 @@ class Rung(Plain, frozen=True, forbid_unknown_fields=True):
     `passages`; no_tools: the model is offered none; partial_answer: the answer is as long as what is left
     pays for, and says so."""
     model: str | None = None
-    """Who answers instead: `provider:model`, or a name in the agent's models."""
+    """Who answers instead: `provider:model`, or `pool:NAME`."""
     tier: int | None = None
     """The tier at which a pool begins, where the agent's model is one."""
-    history: _From1 = 1
-    """How many turns the model is shown, this one included."""
-    passages: Annotated[int, Meta(ge=0)] = 1
-    """How many hits the model is shown."""
+    history: _From1 | None = None
+    """How many turns the model is shown, this one included; None: as many as otherwise."""
+    passages: Annotated[int, Meta(ge=0)] | None = None
+    """How many hits the model is shown; None: as many as otherwise."""
 
 
 class Budgets(Plain, frozen=True, forbid_unknown_fields=True):

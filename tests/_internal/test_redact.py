@@ -23,6 +23,8 @@ KEY = "sk-" + "proj-abcDEF1234567890"
         r"{\"api_key\": \"SECRET\"}",
         "password: SECRET",
         "client_secret='SECRET'",
+        "api_key=...SECRET",
+        "api_key=...`SECRET",
         "x-api-key: SECRET",
         "bearer abcSECRET123456",
         "ghp_" + "a1B2" * 6,
@@ -49,6 +51,7 @@ def test_a_secret_of_a_known_shape_is_masked(text: str):
         "a key point: tokens are counted",
         "file:///srv/data/a@b.txt and https://host/a@b",
         "sk- and pk-short",
+        "set OPENAI_API_KEY, or pass api_key=... or `api_key=...`; see Model(api_key=..., base_url=...)",
     ],
 )
 def test_plain_text_stays_as_it_is(text: str):

@@ -1,6 +1,7 @@
 """Every mistake in a YAML file is told with file, line and column, and with what is allowed."""
 
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import pytest
@@ -19,6 +20,8 @@ class Outer(msgspec.Struct, forbid_unknown_fields=True):
     inner: Inner = msgspec.field(default_factory=Inner)
     many: list[Inner] = []
     table: dict[str, Inner] = {}
+    either: str | Inner = ""
+    take: Literal["tea", "bread"] | None = None
 
 
 def read(tmp_path: Path, text: str | bytes) -> Outer:
@@ -39,7 +42,17 @@ def read(tmp_path: Path, text: str | bytes) -> Outer:
         ("name: a\nname: b\n", "2:1", "`name` is given twice"),
         ("name: [a\n", "2:1", "expected"),
         ("name: a\n\tinner: 1\n", "2:1", "character"),
-        ("- a\n", "1:1", "Expected `object`"),
+        ("- a\n", "1:1", "Expected `object`, got `array`; write a mapping with `name:`"),
+        ("name: a\nzzz: 1\n", "2:1", "`zzz` is not known here. Allowed: name, inner"),
+        ("name: a\ninner: 1\n", "2:8", "expected `object`, got `int`; write a mapping. Its keys: steps"),
+        ("name: a\ntable: {x: [1]}\n", "2:12", "`table.x`: expected `object`, got `array`; write a mapping."),
+        ("name: a\neither: 5\n", "2:9", "got `int`; write a word, or a mapping. Its keys: steps"),
+        (
+            "name: a\ntake: brea\n",
+            "2:7",
+            "`take`: `brea` is not known here; did you mean `bread`? Allowed: b",
+        ),
+        ("name: a\ntake: zzz\n", "2:7", "`take`: `zzz` is not known here. Allowed: bread, tea"),
     ],
 )
 def test_a_mistake_is_told_with_its_place(tmp_path: Path, text: str, place: str, told: str) -> None:

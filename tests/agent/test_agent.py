@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,7 +10,7 @@ from stretto import Agent, Document, Image, KnowledgeBase, RunContext, tool
 from stretto.errors import ConfigError, LimitReached, MediaNotFound, ModelUnavailable, ThreadError
 from stretto.events import ErrorRaised, Interrupted, RunFinished, RunStarted, TextDelta, ToolStarted
 from stretto.messages import ToolCall
-from stretto.settings import Limits
+from stretto.settings import Budget, Limits
 from stretto.testing import HashingEmbedder, ScriptedModel
 
 
@@ -194,3 +195,33 @@ def test_what_cannot_be_is_refused_with_what_to_type() -> None:
 async def test_a_run_needs_a_question() -> None:
     with pytest.raises(ConfigError, match="needs a question"):
         await Agent(model=ScriptedModel("x")).run()
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (
+            {"model": [ScriptedModel("a"), ScriptedModel("b")]},
+            r"from stretto\.models import Pool.*Pool\(\[\.\.\.\]\)",
+        ),
+        ({"model": 5}, "`model` is a `int`; give a name such as"),
+        ({"model": ScriptedModel}, "`model` is a `type`"),
+        (
+            {"budgets": Budget(calls=1)},
+            r"budgets is a `Budget`.*from stretto\.settings import Budget, Budgets",
+        ),
+        ({"budgets": {"run": {"call": 1}}}, r"unknown field `call`.*from stretto\.settings import"),
+        ({"budgets": {"run": {"calls": 0}}}, r"budgets: Expected `int` >= 1.*run\.calls"),
+        ({"retention": 5}, r"from stretto\.threads import Retention"),
+    ],
+)
+def test_an_argument_of_another_kind_is_told_with_what_to_type(given: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        Agent(**{"model": ScriptedModel("x"), **given})
+
+
+async def test_budgets_may_be_the_mapping_that_a_file_would_hold() -> None:
+    agent = Agent(model=ScriptedModel("a", "b"), budgets={"thread": {"calls": 1}})
+    await agent.run("hi", thread_id="t")
+    with pytest.raises(LimitReached, match="1 calls"):
+        await agent.run("hi", thread_id="t")

@@ -10,7 +10,7 @@ import pytest
 from stretto import Agent, Model, tool
 from stretto.agent.spending import Spending
 from stretto.counters import SqliteCounters
-from stretto.errors import ConfigError, LimitReached
+from stretto.errors import ConfigError, LimitReached, StrettoError
 from stretto.events import UsageReported
 from stretto.messages import ToolCall
 from stretto.models.pool import Member, Pool
@@ -269,3 +269,117 @@ async def test_a_pool_of_the_project_answers_where_the_ladder_names_it(tmp_path:
         )
         async with Agent.from_folder(folder) as agent:
             assert [(await agent.run("hi")).output for _ in range(2)] == ["dear", "cheap"]
+
+
+PRICED = {"a:x": Price(input=1, output=1)}
+CHEAPER, STEP = Rung(at=0.5, take="cheaper_model", tier=1), Rung(at=0.5, take="no_tools")
+
+
+@pytest.mark.parametrize(
+    ("ladder", "said"),
+    [
+        (
+            (CHEAPER,),
+            r"budgets\.ladder\[0\]\.tier: `a:x` is no pool and has no tiers; name a cheaper `model`",
+        ),
+        (
+            (STEP, Rung(at=0.5, take="cheaper_model", model="ollama:y", tier=1)),
+            r"ladder\[1\]\.tier: `ollama:y`",
+        ),
+        (
+            (Rung(at=0.5, take="cheaper_model", model="openai:y"),),
+            r"budgets\.ladder\[0\]\.model: `openai:y` needs a key",
+        ),
+        (
+            (Rung(at=0.5, take="cheaper_model", model="y"),),
+            r"budgets\.ladder\[0\]\.model: `y` is no model name",
+        ),
+    ],
+)
+async def test_a_step_that_could_not_be_taken_is_told_when_the_agent_is_opened(
+    ladder: tuple[Rung, ...], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    agent = Agent(model=ScriptedModel(name="a:x"), budgets=Budgets(run=Budget(calls=2), ladder=ladder))
+    with pytest.raises(StrettoError, match=said):
+        await agent.open()
+
+
+async def test_a_tier_that_no_member_has_is_told_when_the_agent_is_opened() -> None:
+    pool = Pool([ScriptedModel(name="a:x"), Member(ScriptedModel(name="a:y"), tier=1)])
+    budgets = Budgets(run=Budget(calls=2), ladder=(STEP, Rung(at=0.5, take="cheaper_model", tier=7)))
+    with pytest.raises(
+        ConfigError, match=r"ladder\[1\]\.tier: no member of `pool:pool` has tier 7; there are 0, 1"
+    ):
+        await Agent(model=pool, budgets=budgets).open()
+    async with Agent(model=pool, budgets=Budgets(run=Budget(calls=2), ladder=(CHEAPER,))):
+        pass
+
+
+def test_less_context_without_a_number_is_told() -> None:
+    with pytest.raises(
+        ConfigError, match=r"ladder\[0\]\.take: `less_context` needs a number; add `history: 1`"
+    ):
+        Spending(Budgets(ladder=(Rung(at=0.5, take="less_context"),)))
+    Spending(Budgets(ladder=(Rung(at=0.5, take="less_context", passages=0),)))
+
+
+async def test_a_ladder_without_a_budget_is_told_and_tokens_of_limits_are_one() -> None:
+    budgets = Budgets(run=Budget(seconds=60), ladder=(STEP,))
+    agent = Agent(model=ScriptedModel("Yes."), budgets=budgets)
+    with pytest.raises(ConfigError, match=r"budgets\.ladder: a step is taken when .* there is none; add one"):
+        await agent.run("hi")
+    await agent.run("hi", limits=Limits(tokens=5000))
+
+
+def test_a_price_of_a_pool_is_told() -> None:
+    with pytest.raises(ConfigError, match=r"prices: `pool:chat` is a pool, .* priced by their members"):
+        Spending(prices={"pool:chat": Price(input=1, output=1)})
+
+
+async def test_all_prices_that_are_missing_are_told_when_the_agent_is_opened() -> None:
+    pool = Pool([ScriptedModel(name=name) for name in ("a:x", "a:y", "a:z")])
+    rung = Rung(at=0.5, take="cheaper_model", model="ollama:tiny")
+    budgets = Spending(Budgets(tenant=WindowBudget(money=1), ladder=(rung,)), prices=PRICED)
+    with pytest.raises(ConfigError, match="price of `a:y`, `a:z`, `ollama:tiny` is not known"):
+        await Agent(model=pool, budgets=budgets).open()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "model: ollama:x\nbudgets:\n  run: {calls: 3}\n  ladder:\n"
+            "    - {at: 0.5, take: cheaper_model, model: 'compatible:zz'}\n",
+            r"agent\.yaml:5:45: `compatible:zz` has no address",
+        ),
+        (
+            "model: ollama:x\nbudgets:\n  run: {calls: 3}\n  ladder:\n"
+            "    - {at: 0.5, take: cheaper_model, model: 'pool:chat', tier: 2}\n"
+            "pools: {chat: {members: [ollama:y]}}\n",
+            r"agent\.yaml:5:64: no member of `pool:chat` has tier 2; there are 0",
+        ),
+        (
+            "model: ollama:x\nbudgets: {ladder: [{at: 0.5, take: no_tools}]}\n",
+            r"agent\.yaml:2:19: a step is taken when",
+        ),
+        (
+            "model: ollama:x\nbudgets: {run: {money: 1}}\n",
+            "price of `ollama:x` is not known",
+        ),
+    ],
+)
+async def test_what_a_file_says_of_budgets_is_told_with_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, said: str
+) -> None:
+    for name in ("STRETTO_MODEL", "STRETTO_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "agent.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=said):
+        await Agent.from_folder(tmp_path).open()
+
+
+async def test_a_call_that_fits_no_more_tells_of_the_shortest_answer_that_would_do() -> None:
+    budgets = Budgets(run=Budget(tokens=20), ladder=(Rung(at=0.9, take="partial_answer"),))
+    with pytest.raises(LimitReached, match=r"20 tokens and the next call may take [23]\d tokens"):
+        await Agent(model=ScriptedModel("Yes."), budgets=budgets).run("hi")

@@ -151,3 +151,25 @@ def test_a_reader_that_stops_reading_is_no_error() -> None:
     )
     os.close(writing)
     assert "Traceback" not in child.stderr and "Exception" not in child.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        (["modls"], "did you mean `models`?"),
+        (["models", "prob"], "did you mean `probe`?"),
+        (["kb", "serch", "x"], "did you mean `search`?"),
+        (["run", "--log-format", "jsn"], "did you mean `json`?"),
+    ],
+)
+def test_a_slip_is_answered_with_the_word_that_was_meant(
+    given: list[str], meant: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(given) == 2
+    assert capsys.readouterr().err.endswith(f"; {meant}\n")
+
+
+def test_a_word_that_is_near_to_none_is_answered_with_all(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["zzzz"]) == 2
+    err = capsys.readouterr().err
+    assert "did you mean" not in err and "doctor" in err

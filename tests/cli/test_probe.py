@@ -153,7 +153,6 @@ def test_an_endpoint_with_several_parts_is_asked_once(project: Path) -> None:
         (["pool:no"], 1, "there is no pool `no`: Pools: none"),
         (["--base-url", "http://h/v1"], 1, "for models that are named"),
         (["local:gpt-9"], 1, ""),
-        (["x:y", "--timeout", "0"], 2, "0 is not between 0 and 3600 seconds"),
     ],
 )
 def test_a_wrong_name_is_told(given: list[str], code: int, told: str, capsys: Capture) -> None:
@@ -173,3 +172,18 @@ def test_local_models_are_probed_too(capsys: Capture) -> None:
     assert code == 0
     assert found["local:smollm2-135m"]["tokens_per_second"] > 0
     assert found["local:minilm"]["dimensions"] == 384
+
+
+@pytest.mark.parametrize("seconds", ["0", "abc", "-1", "nan", "3601"])
+def test_a_time_that_is_none_is_told_with_what_may_stand_there(seconds: str, capsys: Capture) -> None:
+    assert main(["models", "probe", f"--timeout={seconds}"]) == 2
+    err = capsys.readouterr().err
+    assert f"'{seconds}': give seconds, more than 0 and at most 3600" in err
+
+
+def test_a_part_that_nobody_plays_is_told(project: Path, capsys: Capture) -> None:
+    (project / "stretto.yaml").write_text("models: {chat: 'ollama:x'}\n")
+    assert main(["models", "probe", "vision"]) == 1
+    assert "no vision model is configured; name one in stretto.yaml, such as `models: {vision: " in (
+        capsys.readouterr().err
+    )

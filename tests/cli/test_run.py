@@ -209,3 +209,13 @@ def test_a_pool_of_the_project_answers(
     given = ["--model", "pool:chat"] if by == "option" else []
     assert main(["run", "till", "Hello", "--json", *given]) == 0
     assert json.loads(capsys.readouterr().out)["output"] == "From the pool."
+
+
+def test_a_missing_key_is_told_with_what_to_type(
+    shop: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("OPENAI_API_KEY", "STRETTO_BASE_URL", "STRETTO_MODEL"):
+        monkeypatch.delenv(name, raising=False)
+    assert main(["run", "till", "Hello", "--model", "openai:gpt-4o-mini"]) == 1
+    err = capsys.readouterr().err
+    assert "set OPENAI_API_KEY or pass api_key=... (in YAML, `api_key_env` names another variable)" in err

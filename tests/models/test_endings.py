@@ -161,8 +161,8 @@ async def test_without_the_other_two_the_whole_call_has_its_deadline(ask, kind):
 
 
 async def test_content_that_keeps_coming_is_not_idle(ask):
-    async with FaultyServer(" ".join("word" for _ in range(12)), pace=0.05) as server:
-        reply = await ask(server, settings=SHORT["idle"])
+    async with FaultyServer(" ".join("word" for _ in range(12)), pace=0.1) as server:
+        reply = await ask(server, settings=ModelSettings(idle=1.0))
     assert reply.message.text.count("word") == 12
 
 

@@ -2,7 +2,8 @@
 
 import dataclasses
 import datetime
-from typing import TypedDict
+from collections.abc import Callable
+from typing import Any, TypedDict
 
 import msgspec
 import pydantic
@@ -145,6 +146,35 @@ def test_a_schema_that_is_none_or_lies_elsewhere_is_refused_before_any_call() ->
         Form(OutputSchema("x", {"type": "array", "items": {"$ref": "http://127.0.0.1:9/y"}}))
     with pytest.raises(ConfigError, match="`object` has no JSON Schema"):
         Form(object)
+
+
+class Calling(pydantic.BaseModel):
+    back: Callable[[], int]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (Line(name="bell", price=9), "`output` is an object of `Line`; give the type itself: output=Line"),
+        (Frame(Size(1)), "`output` is an object of `Frame`"),
+        (Size(1), "`output` is an object of `Size`"),
+        ("Line", "`output` is the text 'Line', not the type of that name; give a pydantic model"),
+        (5, "`5` has no JSON Schema: Type '5' is not supported; give a pydantic model"),
+        (dataclasses.make_dataclass("Lost", [("x", "Nowhere")]), "name 'Nowhere' is not defined; give a"),
+        (Calling, "`Calling` has no JSON Schema: Cannot generate .*; give a pydantic model"),
+        (list["Line"], "`list` has no JSON Schema: .*; give a pydantic model"),
+        ({"name": str}, '`output` is no JSON Schema: `name` says nothing there; write {"type": "object"'),
+        ({"properties": {"name": str}}, "`output` is no JSON Schema: <class 'str'> is not of type"),
+    ],
+)
+def test_what_is_no_shape_is_told_with_what_to_give(given: Any, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        Form(given)
+
+
+def test_a_list_of_a_shape_is_a_shape() -> None:
+    assert Form(list[Line]).parse('[{"name": "bell", "price": 9}]') == [Line(name="bell", price=9)]
+    assert Form(list[Size]).parse('Here: [{"frame": 9}]') == [Size(9)]
 
 
 def test_for_an_endpoint_without_schemas_it_stands_at_the_end_of_the_instructions() -> None:

@@ -12,6 +12,8 @@ _NAMES = (
     r"(?:(?:api[_-]?key|access[_-]?key|private[_-]?key|secret|passw(?:or)?d|passphrase|credential|signature)"
     r"[\w-]{0,40}|token|(?<![a-z])(?:pwd|sig))"
 )
+_NOT = r"(?!\*\*\*|\.\.\.`?(?:[\s\"'&,;})\]\\]|\Z))"
+"""What is masked already; and three dots, which stand for a value in what to type: `api_key=...`."""
 _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.S), MASK),
     (re.compile(r"\b([a-z][a-z0-9+.-]{0,20}://)[^\s/?#@\"'<>]+@", re.I), rf"\1{MASK}@"),
@@ -25,7 +27,7 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\b(bearer|basic)(\s+)(?=[\w.~+/=-]*[\d_.~+/=-])[\w.~+/=-]{8,}", re.I), rf"\1\2{MASK}"),
     (
         re.compile(
-            rf"""({_NAMES})(\\?["']?\s*[:=]\s*(?:b(?=[\"\']))?\\?["']?)(?!\*\*\*)[^\s"'&,;}})\]\\]+""", re.I
+            rf"""({_NAMES})(\\?["']?\s*[:=]\s*(?:b(?=[\"\']))?\\?["']?){_NOT}[^\s"'&,;}})\]\\]+""", re.I
         ),
         rf"\1\2{MASK}",
     ),

@@ -15,6 +15,8 @@ MAX_BYTES = 1_000_000
 _PATH = re.compile(r" - at `(\$[^`]*)`$")
 _UNKNOWN = re.compile(r"unknown field `([^`]+)`")
 _MISSING = re.compile(r"missing required field `([^`]+)`")
+_WORD = re.compile(r"[Ii]nvalid enum value '([^']*)'")
+_NO_MAPPING = re.compile(r"xpected `[^`]*\bobject\b[^`]*`, got")
 _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]")
 
 T = TypeVar("T")
@@ -102,15 +104,36 @@ def _explain(path: Path, node: Any, data: Any, message: str, kind: type[Any]) ->
         name = unknown.group(1)
         target = next((key for key, _ in target.value if key.value == name), target)
         allowed = _fields_at(kind, where)
-        close = difflib.get_close_matches(name, allowed, 1)
-        hint = f"; did you mean `{close[0]}`?" if close else ""
-        text = f"`{name}` is not known here{hint} Allowed: {', '.join(allowed)}"
+        text = f"`{name}` is not known here{_near(name, allowed)} Allowed: {', '.join(allowed)}"
     elif missing := _MISSING.search(text):
         text = f"`{missing.group(1)}` is required"
     elif steps:
         shown = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps)
         text = f"`{shown.lstrip('.')}`: {text[0].lower()}{text[1:]}"
+    if not unknown:
+        text = _WORD.sub(r"`\1` is not known here", text) + _expected(text, kind, where)
     return ConfigError(text, where=_place(path, target.start_mark if target is not None else None))
+
+
+def _near(name: str, allowed: Sequence[str]) -> str:
+    close = difflib.get_close_matches(name, allowed, 1)
+    return f"; did you mean `{close[0]}`?" if close else "."
+
+
+def _expected(text: str, kind: type[Any], where: str) -> str:
+    """What may stand there, where msgspec does not say."""
+    info = _info_at(kind, where)
+    if word := _WORD.search(text):
+        options = [option for option in getattr(info, "types", (info,)) if hasattr(option, "values")]
+        allowed = [str(value) for option in options for value in option.values]
+        return f"{_near(word.group(1), allowed)} Allowed: {', '.join(allowed)}" if allowed else ""
+    struct = _struct_in(info)
+    if struct is None or not _NO_MAPPING.search(text):
+        return ""
+    needed = [f"`{field.encode_name}:`" for field in struct.fields if field.required]
+    keys = ", ".join(needed or [field.encode_name for field in struct.fields])
+    write = "; write a word, or a mapping" if "str" in text else "; write a mapping"
+    return f"{write} with {keys}" if needed else f"{write}. Its keys: {keys}"
 
 
 def _steps(data: Any, where: str, message: str, kind: type[Any]) -> list[str | int]:
@@ -158,11 +181,15 @@ def _follow(node: Any, steps: Sequence[str | int]) -> Any:
 
 
 def _fields_at(kind: type[Any], where: str) -> list[str]:
+    info = _struct_in(_info_at(kind, where))
+    return [field.encode_name for field in info.fields] if info is not None else []
+
+
+def _info_at(kind: type[Any], where: str) -> Any:
     info: Any = msgspec.inspect.type_info(kind)
     for name, index in _STEP.findall(where):
         info = _step(info, name, index)
-    info = _struct_in(info)
-    return [field.encode_name for field in info.fields] if info is not None else []
+    return info
 
 
 def _step(info: Any, name: str, index: str) -> Any:

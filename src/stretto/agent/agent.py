@@ -27,7 +27,7 @@ from stretto.graph.stream import play
 from stretto.knowledge import KnowledgeBase
 from stretto.media.store import MediaStore
 from stretto.messages import Message, Part
-from stretto.models import Model
+from stretto.models.factory import as_model
 from stretto.models.output import Form, Shape
 from stretto.models.protocol import ChatModel
 from stretto.observe import logged
@@ -51,11 +51,13 @@ class Agent:
         tools: Functions with `@tool`, or plain typed functions.
         knowledge: A knowledge base, or the name or path of one.
         instructions: What the model is told before everything else.
-        output: What answers have to fit: a pydantic model, msgspec struct, dataclass, TypedDict or JSON
-            Schema. `result.output` is then an object of it, and the stream brings `OutputDelta`s.
+        output: What answers have to fit: a pydantic model, msgspec struct, dataclass or TypedDict, a list of
+            one, or a JSON Schema. `result.output` is then an object of it, and the stream brings
+            `OutputDelta`s.
         name: For events and logs.
         limits: What one run may use.
-        budgets: What may be spent for a run, thread, tenant and node; as `Spending` with prices and counters.
+        budgets: What may be spent for a run, thread, tenant and node, also as the mapping that agent.yaml
+            would hold; as `Spending` with prices and counters.
         threads: Where conversations are kept: a path (sqlite), `"memory"`, or None for nowhere.
         retention: How much of the threads is kept; None keeps all.
         media: Where pictures and documents are kept; by default `.stretto/media` of the project.
@@ -72,7 +74,7 @@ class Agent:
         output: Shape | None = None,
         name: str = "agent",
         limits: Limits | None = None,
-        budgets: Budgets | Spending | None = None,
+        budgets: Budgets | Mapping[str, Any] | Spending | None = None,
         threads: Threads = "memory",
         retention: Retention | None = None,
         media: MediaStore | Path | None = None,
@@ -85,13 +87,15 @@ class Agent:
         self.documents: Path | None = None
         """The folder whose documents are the knowledge, if any."""
         self._model: ChatModel | None = None
+        self._asked: list[ChatModel] = []
         self._form = None if output is None else Form(output)
         if graph is None:
             if model is None:
                 raise ConfigError(
                     'an Agent needs a model, for instance Agent(model="local:qwen2.5-coder-0.5b")'
                 )
-            self._model = Model(model) if isinstance(model, str) else model
+            self._model = as_model(model)
+            self._asked = [self._model]
             graph = answering(
                 self._model,
                 tools=[item if isinstance(item, Tool) else tool(item) for item in tools],
@@ -140,11 +144,18 @@ class Agent:
             media=spec.project.storage / "media",
         )
         agent.spec, agent.documents = spec, documents
+        if not (spec.folder / "graph.py").is_file():  # which may ask others
+            agent._asked = spec.models.answering()
         return agent
 
     async def open(self, *, progress: Progress | None = None) -> Self:
-        """Reads new and changed documents of the agent's folder. `run` does it by itself the first time."""
+        """Reads new and changed documents of the agent's folder. `run` does it by itself the first time.
+
+        Raises:
+            ConfigError: The budgets ask for what is not there: a price, or a tier.
+        """
         if not self._prepared:
+            self._spending.open(self._asked)
             if self.documents is not None and self.knowledge is not None:
                 await self.knowledge.add(self.documents, progress=progress)
             self._prepared = True

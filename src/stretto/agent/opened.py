@@ -42,7 +42,8 @@ class Opened:
     ) -> None:
         if not isinstance(retention, Retention | None):
             raise ConfigError(
-                f"retention is a `{type(retention).__name__}`; give Retention(threads=..., turns=...)"
+                f"retention is a `{type(retention).__name__}`; give Retention(threads=..., turns=...): "
+                "`from stretto.threads import Retention`"
             )
         self._graph, self._threads, self._retention = graph, threads, retention or _KEEP_ALL
         self._playing: Counter[str] = Counter()
@@ -61,8 +62,7 @@ class Opened:
         async with self._opening.setdefault(loop, asyncio.Lock()):
             if loop not in self._kept:
                 for ended in [other for other in self._kept if other.is_closed()]:
-                    # its store goes with it: a saver waits in one loop only
-                    self._kept.pop(ended, None)
+                    self._kept.pop(ended, None)  # its store goes with it: a saver waits in one loop only
                 self._kept[loop] = await self._open(self._threads)
         return self._kept[loop][1]
 

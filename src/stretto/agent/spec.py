@@ -75,7 +75,7 @@ class Models:
     def _open(self, part: str, file: ModelFile) -> ChatModel:
         """The model that plays `part`; what is wrong with its name is told with the place that says it."""
         try:
-            return open_model(file, self._project.storage, root=self._project.root, pools=self._pools())
+            return open_model(file, self._project.storage, root=self._project.root, pools=self.pools())
         except (ModelNotFound, ConfigError) as error:
             where = "" if getattr(error, "where", "") else self._place(part, file)
             if not where:
@@ -84,7 +84,7 @@ class Models:
                 raise ConfigError(str(error), where=where) from None
             raise ModelNotFound(f"{where}: {error}") from None
 
-    def _pools(self) -> Pools | None:
+    def pools(self) -> Pools | None:
         """The project's pools with the agent's own, where it has some."""
         own, source = self._file.pools, self._source
         return Pools({**self._project.file.pools, **own}, source) if own and source else None
@@ -102,13 +102,18 @@ class Models:
         source, steps = next(found, (None, ()))
         return place(source, *steps) if source is not None else ""
 
+    def answering(self) -> list[ChatModel]:
+        """Those that were made to answer or to look, each once."""
+        return list(self._made("chat", "vision").values())
+
     async def close(self) -> None:
         """Closes those that were made."""
-        made = self.__dict__
-        for model in {
-            id(made[part]): made[part] for part in ("chat", "vision", "embed") if made.get(part)
-        }.values():
+        for model in self._made("chat", "vision", "embed").values():
             await model.close()
+
+    def _made(self, *parts: str) -> dict[int, Any]:
+        made = self.__dict__
+        return {id(made[part]): made[part] for part in parts if made.get(part)}
 
 
 @dataclass(frozen=True)
@@ -135,11 +140,15 @@ class AgentSpec:
         """What may be spent, with the prices of agent.yaml over those of stretto.yaml."""
         declared = self.project.file.prices, self.file.prices
         prices = None if declared == (None, None) else {**(declared[0] or {}), **(declared[1] or {})}
-        return Spending(
+        root, pools = self.project.root, self.models.pools()
+        spending = Spending(
             self.file.budgets,
             prices=prices,
-            open_model=lambda name: open_model(ModelFile(model=name), root=self.project.root),
+            open_model=lambda name: open_model(ModelFile(model=name), root=root, pools=pools),
+            source=self.folder / "agent.yaml",
         )
+        spending.check_ladder(self.limits)
+        return spending
 
     @property
     def options(self) -> Mapping[str, Any]:

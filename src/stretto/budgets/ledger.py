@@ -205,7 +205,9 @@ class Ledger:
             # others may take what is left between this look and the next take: then it shrinks again
             write = min(write - 1, await self._room(lines, asked) if shrink else 0)
             if write < least:
-                raise refused
+                if not shrink:
+                    raise refused
+                write, shrink = least, False  # the error tells of the least that would do
 
     def cut_off(self, reserved: Reservation) -> LimitReached:
         """The error for an answer that had to end before it was done."""

@@ -42,19 +42,19 @@ class Prices:
         """USD that the call costs with the dearest of the models.
 
         Raises:
-            ConfigError: The price of one is not known.
+            ConfigError: The price of one is not known; it names all of them.
         """
-        return max(self._known(model, usage) for model in models)
-
-    def _known(self, model: str, usage: Usage) -> float:
-        cost = self.cost(model, usage)
-        if cost is None:
+        costs = {model: self.cost(model, usage) for model in models}
+        unknown = [model for model, cost in costs.items() if cost is None]
+        if unknown:
+            which = ", ".join(f"`{model}`" for model in unknown)
+            line = ", ".join(f'"{model}": {{input: 0.15, output: 0.60}}' for model in unknown)
             more = "" if self._package else ', or type: pip install "stretto[prices]"'
             raise ConfigError(
-                f"there is a budget of money, and the price of `{model}` is not known; write in agent.yaml "
-                f'`prices: {{"{model}": {{input: 0.15, output: 0.60}}}}` (USD a million tokens){more}'
+                f"there is a budget of money, and the price of {which} is not known; write in agent.yaml "
+                f"`prices: {{{line}}}` (USD a million tokens){more}"
             )
-        return cost
+        return max(cost for cost in costs.values() if cost is not None)
 
     def _price(self, model: str) -> Price | None:
         provider, name = _named(model)

@@ -4,12 +4,14 @@ Exit codes: 0 done, 1 error, 2 wrong usage, 130 interrupted from the keyboard.
 """
 
 import argparse
+import difflib
 import os
+import re
 import sys
 import traceback
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Protocol, cast
+from typing import Any, NoReturn, Protocol, cast
 
 from stretto._internal.redact import redact
 from stretto.cli import logs
@@ -38,6 +40,8 @@ begin here:
   stretto VERB --help                 each verb, with examples"""
 
 INTERRUPTED = 130
+_SLIP = re.compile(r"invalid choice: '([^']*)' \(choose from (.*)\)$")
+_WORDS = re.compile(r"[\w-]+")
 _PLAIN = argparse.RawDescriptionHelpFormatter
 
 
@@ -47,6 +51,15 @@ class _Version(argparse.Action):
 
         print(f"stretto {__version__}")
         parser.exit()
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser, and those of its verbs, that knows what a slip was meant to be."""
+
+    def error(self, message: str) -> NoReturn:
+        slip = _SLIP.search(message)
+        close = difflib.get_close_matches(slip[1], _WORDS.findall(slip[2]), 1) if slip else []
+        super().error(f"{message}; did you mean `{close[0]}`?" if close else message)
 
 
 class Verb(Protocol):
@@ -70,8 +83,8 @@ def _load(verb: str) -> Verb:
 
 def parser(verb: str | None) -> argparse.ArgumentParser:
     """The parser with all verbs, of which only `verb` is loaded and knows its arguments."""
-    shared = common()
-    top = argparse.ArgumentParser(
+    shared: Any = common()
+    top = _Parser(
         prog="stretto",
         description="Conducts language models, vision models, retrieval and tools as nodes of a graph.",
         epilog=EXAMPLES,

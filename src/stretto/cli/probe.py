@@ -33,6 +33,7 @@ It ends with 1 when an endpoint does not answer at all."""
 
 SECONDS = 30.0
 """That a check may take where nothing else is said."""
+_PARTS = ("chat", "vision", "embed")
 _STEPS = 5
 """Checks of an endpoint, for the progress."""
 
@@ -62,9 +63,12 @@ def timeout_argument(parser: argparse.ArgumentParser) -> None:
 
 
 def _seconds(text: str) -> float:
-    number = float(text)
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
     if not 0 < number <= 3600:
-        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 3600 seconds")
+        raise argparse.ArgumentTypeError(f"{text!r}: give seconds, more than 0 and at most 3600")
     return number
 
 
@@ -112,6 +116,11 @@ def _named(name: str, known: Sequence[Configured], project: Project) -> list[Con
     found = [one for one in known if name in (one.part, one.file.model)]
     if found:
         return found
+    if name in _PARTS:
+        raise ConfigError(
+            f"no {name} model is configured; name one in {PROJECT_FILE}, such as "
+            f"`models: {{{name}: 'openai:gpt-4o-mini'}}`"
+        )
     return [Configured("", "command line", ModelFile(model=name), embeds=_embeds(name))]
 
 

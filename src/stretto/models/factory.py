@@ -61,6 +61,30 @@ def Model(
     return cast("ChatModel", _open(name, provider, model, entry, target, {**given, **options}))
 
 
+def as_model(given: object, what: str = "model") -> ChatModel:
+    """`given` where it is a model, the model of that name where it is one.
+
+    Args:
+        given: what stands where a model belongs.
+        what: how that argument is called.
+
+    Raises:
+        ConfigError: it is neither.
+    """
+    if isinstance(given, str):
+        return Model(given)
+    if isinstance(given, list | tuple | set):
+        raise ConfigError(
+            f"`{what}` is one model; several play as one in a pool: "
+            f"`from stretto.models import Pool`, then {what}=Pool([...])"
+        )
+    if isinstance(given, type) or not isinstance(given, ChatModel):
+        raise ConfigError(
+            f'`{what}` is a `{type(given).__name__}`; give a name such as "openai:gpt-4o-mini", or a model'
+        )
+    return given
+
+
 def embedder(
     name: str,
     *,

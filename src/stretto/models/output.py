@@ -6,7 +6,8 @@ your own by jsonschema, which is loaded with the first such schema and fetches n
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, cast
+from dataclasses import is_dataclass
+from typing import Any, cast, get_args, get_origin
 
 import msgspec
 
@@ -17,10 +18,12 @@ from stretto.models.protocol import OutputSchema
 from stretto.models.strict import strict_form
 
 Shape = type[Any] | OutputSchema | Mapping[str, Any]
-"""A pydantic model, msgspec struct, dataclass or TypedDict; or a JSON Schema of your own."""
+"""A pydantic model, msgspec struct, dataclass or TypedDict, a list of one; or a JSON Schema of your own."""
 
 _MOST = 5
 """Faults of one answer that its error names."""
+
+_GIVE = "give a pydantic model, msgspec struct, dataclass or TypedDict, or a JSON Schema"
 
 _TOLD = """Answer with one JSON value that fits this JSON Schema, and nothing else, not even a code fence:
 {schema}"""
@@ -97,6 +100,14 @@ def output_schema(shape: Shape) -> OutputSchema:
 def _named(shape: Shape) -> type[Any] | OutputSchema:
     if isinstance(shape, Mapping):
         return OutputSchema(str(shape.get("title", "output")), dict(shape))
+    given = cast("Any", shape)
+    if isinstance(given, OutputSchema | type) or get_origin(given) is not None:
+        return shape
+    if isinstance(given, str):
+        raise ConfigError(f"`output` is the text {given!r}, not the type of that name; {_GIVE}")
+    kind = type(given).__name__
+    if is_dataclass(given) or _of_pydantic(given) or isinstance(given, msgspec.Struct):
+        raise ConfigError(f"`output` is an object of `{kind}`; give the type itself: output={kind}")
     return shape
 
 
@@ -125,22 +136,31 @@ def again(error: OutputInvalid) -> Message:
 def _schema_of(shape: Any, name: str) -> dict[str, Any]:
     adapter = _pydantic_adapter(shape)
     if adapter is not None:
-        return adapter.json_schema()
+        try:
+            return adapter.json_schema()
+        except Exception as error:  # PydanticInvalidForJsonSchema, which only pydantic has
+            said = str(error).splitlines()[0]
+            raise ConfigError(f"`{name}` has no JSON Schema: {said}; {_GIVE}") from None
     try:
         (schema,), components = msgspec.json.schema_components([shape], ref_template="#/$defs/{name}")
-    except TypeError as error:
-        raise ConfigError(f"`{name}` has no JSON Schema: {error}") from None
+    except (TypeError, NameError) as error:  # NameError: a forward reference to nothing
+        said = str(error).splitlines()[-1]
+        raise ConfigError(f"`{name}` has no JSON Schema: {said}; {_GIVE}") from None
     top = components.pop(schema["$ref"].removeprefix("#/$defs/")) if "$ref" in schema else schema
     return {**top, "$defs": components} if components else top
 
 
 def _pydantic_adapter(shape: Any) -> Any:
-    """Pydantic's own reader of a model or dataclass of pydantic's; None for all else."""
-    if not hasattr(shape, "__pydantic_core_schema__"):
+    """Pydantic's own reader of a model or dataclass of pydantic's, or of a list of one; None for all else."""
+    if not _of_pydantic(shape):
         return None
     from pydantic import TypeAdapter  # noqa: PLC0415 (whoever has such a shape has loaded it)
 
     return TypeAdapter(shape)
+
+
+def _of_pydantic(shape: Any) -> bool:
+    return hasattr(shape, "__pydantic_core_schema__") or any(map(_of_pydantic, get_args(shape)))
 
 
 def _checker(schema: OutputSchema) -> Any:
@@ -152,6 +172,12 @@ def _checker(schema: OutputSchema) -> Any:
     if elsewhere:
         raise ConfigError(f"`{schema.name}` refers to `{elsewhere[0]}`; put that under its `$defs`")
     kind: Any = validator_for(schema.schema)
+    if schema.schema and not schema.schema.keys() & kind.VALIDATORS.keys():
+        keys = ", ".join(f"`{key}`" for key in list(schema.schema)[:_MOST])
+        raise ConfigError(
+            f"`{schema.name}` is no JSON Schema: {keys} says nothing there; write "
+            '{"type": "object", "properties": {"name": {"type": "string"}}}, or give a type'
+        )
     try:
         kind.check_schema(schema.schema)
     except SchemaError as error:

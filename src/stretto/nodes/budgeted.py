@@ -46,7 +46,8 @@ async def context_for(
         for rung in _reached(ledger, share):
             if rung.take == "less_context":
                 _tell(rung, share, budget, ledger, ctx)
-                history, passages = min(history, rung.history), min(passages, rung.passages)
+                history = min(history, rung.history or history)
+                passages = passages if rung.passages is None else min(passages, rung.passages)
     return hits[:passages], history
 
 

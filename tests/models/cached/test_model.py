@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import aclosing, contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -284,3 +285,21 @@ def test_what_budgets_ask_of_a_model_is_told_by_the_one_within() -> None:
     assert Cached(pool).members == pool.members
     assert Cached(model).members == () and Cached(model).settings == ModelSettings(max_tokens=7)
     assert Cached(pool).settings is None
+
+
+async def test_a_model_by_name_and_a_store_by_path_are_taken(tmp_path: Path) -> None:
+    async with ChatServer("Aye.") as server:
+        model = Cached(Model("compatible:x", base_url=server.url), str(tmp_path / "answers.sqlite"))
+        for _ in range(2):
+            assert (await complete(model, ASK)).message.text == "Aye."
+        await model.close()
+        assert (tmp_path / "answers.sqlite").is_file()
+        assert len(server.requests) == 1
+    assert Cached("ollama:x").name == "ollama:x"
+
+
+def test_what_is_no_model_or_no_store_is_refused_at_once() -> None:
+    with pytest.raises(ConfigError, match="`model` is a `int`; give a name"):
+        Cached(5)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=r"`store` is a `dict`; give a path, or MemoryStore\(\.\.\.\)"):
+        Cached(ScriptedModel("x"), {})  # type: ignore[arg-type]

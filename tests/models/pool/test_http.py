@@ -168,7 +168,7 @@ async def test_all_endpoints_down_is_a_typed_error_within_the_deadline(endpoints
     with pytest.raises(ModelError, match=r"pool:pool|did not|no content"):
         async for _ in pool.stream(ASK, settings=ModelSettings(timeout=0.5)):
             pass
-    assert time.monotonic() - began < 0.5 + 0.1
+    assert time.monotonic() - began < 0.5 + 1.0  # the bar, 0.1, is held by benchmarks/pool_tail.py
     await pool.close()
 
 

@@ -8,6 +8,7 @@ import logging
 import secrets
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import aclosing
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -17,7 +18,8 @@ from stretto.errors import ConfigError
 from stretto.messages import Message, Part, Reasoning, Refusal, ToolCall, ToolSpec
 from stretto.models.cached.flight import Flight
 from stretto.models.cached.key import key_of
-from stretto.models.cached.stores import AnswerStore, MemoryStore
+from stretto.models.cached.stores import AnswerStore, MemoryStore, SqliteStore
+from stretto.models.factory import as_model
 from stretto.models.protocol import (
     Capabilities,
     ChatModel,
@@ -47,6 +49,19 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(_Kept).decode
 
 
+def _store(given: object) -> AnswerStore:
+    if given is None:
+        return MemoryStore()
+    if isinstance(given, str | Path):
+        return SqliteStore(given)
+    if isinstance(given, type) or not isinstance(given, AnswerStore):
+        raise ConfigError(
+            f"`store` is a `{type(given).__name__}`; give a path, or MemoryStore(...) or SqliteStore(...) of "
+            "stretto.models.cached"
+        )
+    return given
+
+
 class Cached:
     """A `ChatModel` around another.
 
@@ -56,18 +71,24 @@ class Cached:
     or followed costs nothing: its usage is zero. Errors, refusals and answers that were cut are not kept.
 
     Args:
-        model: Who answers.
-        store: Where answers are kept; in memory where None. It is closed with the model.
+        model: Who answers; a model, or its name.
+        store: Where answers are kept: a store, or the path of a `SqliteStore`; in memory where None. It is
+            closed with the model.
         ttl: Seconds an answer is kept.
         scope: What tells this model from others of its name in the same store, such as its address.
     """
 
     def __init__(
-        self, model: ChatModel, store: AnswerStore | None = None, *, ttl: float = 3600.0, scope: str = ""
+        self,
+        model: ChatModel | str,
+        store: AnswerStore | Path | str | None = None,
+        *,
+        ttl: float = 3600.0,
+        scope: str = "",
     ) -> None:
         if not ttl > 0:
             raise ConfigError(f"ttl is {ttl!r}; give the seconds that an answer is kept, more than 0")
-        self._model, self._store, self._ttl = model, store or MemoryStore(), ttl
+        self._model, self._store, self._ttl = as_model(model), _store(store), ttl
         self._scope = scope
         self._flights: dict[object, Flight] = {}
 

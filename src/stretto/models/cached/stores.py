@@ -10,7 +10,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 _log = logging.getLogger("stretto.models")
 
@@ -19,6 +19,7 @@ _TABLE = """CREATE TABLE IF NOT EXISTS answers (
 CREATE INDEX IF NOT EXISTS answers_expires ON answers (expires);"""
 
 
+@runtime_checkable
 class AnswerStore(Protocol):
     """Keeps bytes by key for a while."""
 

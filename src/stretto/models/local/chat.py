@@ -274,8 +274,20 @@ class LocalChat:
 
 
 def open_local(name: str, **options: Any) -> LocalChat:
-    """The model behind `local:NAME`: NAME is of the catalogue, or the path of a `.gguf` file."""
+    """The model behind `local:NAME`: NAME is of the catalogue, or the path of a `.gguf` file.
+
+    Raises:
+        ModelNotFound: the catalogue's model of this name is none that answers.
+    """
+    known = catalogue.CATALOGUE.get(name)
+    if known is not None and known.kind != "chat":
+        raise _no_chat_model(known)
     return LocalChat(name, **options)
+
+
+def _no_chat_model(model: catalogue.LocalModel) -> ModelNotFound:
+    chat = ", ".join(f"`local:{each.name}`" for each in catalogue.CATALOGUE.values() if each.kind == "chat")
+    return ModelNotFound(f"`local:{model.name}` is no chat model ({model.kind}); there are {chat}")
 
 
 def _checked(name: str) -> Path:
@@ -289,7 +301,7 @@ def _checked(name: str) -> Path:
     else:
         model = catalogue.entry(name)
         if model.kind != "chat":
-            raise ModelNotFound(f"`{name}` is no chat model. `stretto models list` shows which are.")
+            raise _no_chat_model(model)
         path = cache.path_of(name)
     with path.open("rb") as file:
         if file.read(4) != b"GGUF":

@@ -71,7 +71,8 @@ def open_endpoint(
     key = api_key or (None if basic else os.environ.get(usual.key_env) if usual.key_env else None)
     if not key and not basic and provider in KEY_NEEDED and not (base_url or headers):
         raise ConfigError(
-            f"`{name}` needs a key: set {usual.key_env} or pass api_key=...; "
+            f"`{name}` needs a key: set {usual.key_env} or pass api_key=... "
+            "(in YAML, `api_key_env` names another variable); "
             "for a compatible endpoint without one pass base_url=..."
         )
     sent = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
