@@ -117,6 +117,7 @@ def test_a_forked_process_opens_the_file_anew(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_forgotten_is_closed(tmp_path: Path) -> None:
+    gc.collect()
     before = len(os.listdir("/dev/fd"))
     file = opened(tmp_path / "f.sqlite")
     file.transact_now(add)

@@ -22,6 +22,9 @@ Work = Callable[[sqlite3.Connection], T]
 Durability = Literal["NORMAL", "FULL"]
 """NORMAL: a killed process loses nothing, a power cut may lose the last transactions. FULL: neither does."""
 
+_PARENTS: list[sqlite3.Connection] = []
+"""Of a forked process: it must not use its parent's connections, nor forget them, which would close them."""
+
 
 class SqliteFile:
     """The file `path`, made where it is missing. Usable from every thread, event loop and forked process.
@@ -96,7 +99,9 @@ class SqliteFile:
     def _connection(self) -> sqlite3.Connection:
         if self._opened is not None and self._opened[0] == os.getpid():
             return self._opened[1]
-        self._opened = None  # a forked child must not use, nor close, its parent's
+        if self._opened is not None:
+            _PARENTS.append(self._opened[1])
+            self._opened = None
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             connection = sqlite3.connect(self.path, timeout=0, isolation_level=None, check_same_thread=False)

@@ -62,7 +62,7 @@ class Opened:
         async with self._opening.setdefault(loop, asyncio.Lock()):
             if loop not in self._kept:
                 for ended in [other for other in self._kept if other.is_closed()]:
-                    del self._kept[ended]  # its store goes with it: a saver waits in one loop only
+                    self._kept.pop(ended, None)  # its store goes with it: a saver waits in one loop only
                 self._kept[loop] = await self._open(self._threads)
         return self._kept[loop][1]
 
