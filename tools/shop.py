@@ -75,7 +75,7 @@ def check_stock(product: str) -> str:
     """Tell how many pieces of a product are in stock now, and its price.
 
     Args:
-        product: A part of the product's name or its article number, for example "floor pump" or PU-110.
+        product: The product's name, or a part of it, or its article number, as the customer wrote it.
     """
     with _shop() as connection:
         rows = connection.execute("SELECT * FROM products ORDER BY name").fetchall()

@@ -72,6 +72,13 @@ async def test_a_picture_that_holds_the_answer_speaks_for_it_and_the_documents_d
     assert "Privacy: " in update["output"]
 
 
+async def test_of_the_lines_of_a_picture_at_most_two_are_quoted() -> None:
+    lines = ("FORM", *(f"the videos from the door: {hours} hours" for hours in (70, 71, 72, 73)))
+    look = Look("media:0", "", "ocr", lines)
+    update = await quote(HashingEmbedder(), most=4)(state("Look here.", looks=[look]), RunContext())
+    assert update["output"].count("In the picture") == 2
+
+
 async def test_rows_of_a_table_are_told_with_the_names_of_their_columns() -> None:
     table = "| Job | Price |\n|---|---|\n| Bell fitted | 6 euros |\n| Puncture repair | 16 euros |"
     hit = Hit(Document("prices.md", title="Prices"), Chunk("t", "prices.md", table, 0, len(table)), 0.9)

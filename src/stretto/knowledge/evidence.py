@@ -14,7 +14,7 @@ from stretto.results import Citation
 
 WORDS = 0.3
 """What the question's words count beside the cosine, when a sentence has all of them."""
-BESIDE = 0.1
+BESIDE = 0.2
 """How much less than the nearest sentence another may be worth to be told too."""
 
 
@@ -23,7 +23,7 @@ async def nearest_quotes(
     hits: Sequence[Hit],
     embedder: Embeds,
     *,
-    least: float = 0.35,
+    least: float = 0.3,
     most: int = 2,
     among: Collection[str] = (),
 ) -> list[Citation]:

@@ -34,7 +34,7 @@ class Embeds(Protocol):
 
 
 def by_sentence(embedder: Embeds) -> Rerank:
-    """Orders by the mean of a hit's score and its nearest sentence's cosine, told as `scores["sentence"]`."""
+    """Orders by a hit's score and, twice, its nearest sentence's cosine, told as `scores["sentence"]`."""
     known: OrderedDict[str, Any] = OrderedDict()
 
     async def sentences(hit: Hit) -> "NDArray[np.float32]":
@@ -54,7 +54,7 @@ def by_sentence(embedder: Embeds) -> Rerank:
         for hit in hits:
             closeness = float(((await sentences(hit)) @ asked).max())
             scores = {**hit.scores, "sentence": closeness}
-            score = (hit.score + max(closeness, 0.0)) / 2
+            score = (hit.score + 2 * max(closeness, 0.0)) / 3
             better.append(msgspec.structs.replace(hit, score=score, scores=scores))
         return sorted(better, key=lambda hit: -hit.score)
 

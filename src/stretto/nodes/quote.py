@@ -25,9 +25,11 @@ SAID = 0.7
 """The share of a quote's words, beside those of the question, that an answer holds which already says it."""
 LINE = 0.2
 """The cosine from which a line of a picture is worth quoting: such lines are short and have no sentence."""
+LINES = 2
+"""How many lines of pictures are quoted at most."""
 
 
-def quote(embedder: Embeds, *, least: float = 0.35, most: int = 2, passages: int = 4) -> NodeFunction:
+def quote(embedder: Embeds, *, least: float = 0.3, most: int = 3, passages: int = 4) -> NodeFunction:
     """A node behind the one that answers with `cite=`.
 
     An answer that no passage supports is taken back for the quotes, unless pictures spoke or something was
@@ -37,7 +39,7 @@ def quote(embedder: Embeds, *, least: float = 0.35, most: int = 2, passages: int
     Args:
         embedder: Finds the sentences nearest to the question; a KnowledgeBase is one.
         least: The cosine from which they are worth quoting; below it the answer stays as it is.
-        most: How many sentences of the documents are quoted, and how many lines of pictures.
+        most: How many sentences of the documents are quoted; of the lines of pictures at most `LINES`.
         passages: In how many hits they are looked for; more than the model was shown does no harm.
     """
 
@@ -53,7 +55,7 @@ def quote(embedder: Embeds, *, least: float = 0.35, most: int = 2, passages: int
             return {}
         question = question_of(state)
         lines = _lines(looks)
-        read = await nearest_quotes(question, lines, embedder, least=LINE, most=most)
+        read = await nearest_quotes(question, lines, embedder, least=LINE, most=min(most, LINES))
         seen = bool(lines) and await _all_of(answer, lines, embedder, question)
         cited: list[Citation] = list(state.get("citations") or [])
         found: list[Citation] = []
