@@ -178,11 +178,11 @@ async def test_another_opening_goes_on_where_the_first_stopped(tmp_path: Path) -
 async def test_a_forked_child_opens_its_own(tmp_path: Path) -> None:
     counters = SqliteCounters(tmp_path / "counters.sqlite")
     await counters.add("k", 1, window=inf)
-    opened = counters._opened
+    opened = counters._file._opened
     assert opened is not None
-    counters._opened = (opened[0] + 1, opened[1])  # what a child sees: made by another process
+    counters._file._opened = (opened[0] + 1, opened[1])  # what a child sees: made by another process
     assert await counters.add("k", 1, window=inf) == 2
-    assert counters._opened is not None and counters._opened[1] is not opened[1]
+    assert counters._file._opened is not None and counters._file._opened[1] is not opened[1]
     await counters.close()
     opened[1].close()
 
@@ -208,7 +208,7 @@ async def test_what_a_forked_child_has_of_its_parent_is_neither_used_nor_closed(
     theirs = sqlite3.connect(tmp_path / "counts.sqlite", factory=Parents)
     known = weakref.ref(theirs)
     counters = SqliteCounters(tmp_path / "counts.sqlite")
-    counters._opened = os.getpid() + 1, theirs  # as a child finds it
+    counters._file._opened = os.getpid() + 1, theirs  # as a child finds it
     await counters.close()
     assert await counters.add("x", 1, window=1) == 1
     del theirs

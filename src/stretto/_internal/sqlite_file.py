@@ -15,6 +15,7 @@ from pathlib import Path
 from threading import RLock
 from typing import Literal, TypeVar
 
+from stretto._internal.private import private_file
 from stretto.errors import StrettoError
 
 T = TypeVar("T")
@@ -27,7 +28,9 @@ _PARENTS: list[sqlite3.Connection] = []
 
 
 class SqliteFile:
-    """The file `path`, made where it is missing. Usable from every thread, event loop and forked process.
+    """The file `path`, made for its owner only where it is missing.
+
+    Usable from every thread, event loop and forked process.
 
     Args:
         path: The file; not on a network share.
@@ -81,7 +84,8 @@ class SqliteFile:
         """Closes the file; the next call opens it again. May be called twice."""
         with self._lock:
             self._closing()
-            self._opened, self._closing = None, _nothing
+            self._closing = _nothing
+            self._forget()
 
     def _once(self, work: Work[T], writes: bool) -> T:
         with self._lock:
@@ -99,11 +103,9 @@ class SqliteFile:
     def _connection(self) -> sqlite3.Connection:
         if self._opened is not None and self._opened[0] == os.getpid():
             return self._opened[1]
-        if self._opened is not None:
-            _PARENTS.append(self._opened[1])
-            self._opened = None
+        self._forget()
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            private_file(self.path)
             connection = sqlite3.connect(self.path, timeout=0, isolation_level=None, check_same_thread=False)
         except (OSError, ValueError) as error:
             raise self._refusal(f"`{self.path}`: {error}") from None
@@ -117,6 +119,11 @@ class SqliteFile:
         self._opened = os.getpid(), connection
         self._closing = weakref.finalize(self, _close, os.getpid(), connection)
         return connection
+
+    def _forget(self) -> None:
+        if self._opened is not None and self._opened[0] != os.getpid():
+            _PARENTS.append(self._opened[1])
+        self._opened = None
 
     def _until(self, error: sqlite3.Error, deadline: float) -> float:
         """The time at which to give up."""

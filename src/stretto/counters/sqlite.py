@@ -1,21 +1,14 @@
 """`SqliteCounters`: counters that all processes of a machine share, in one sqlite file.
 
-A call is one short transaction on the event loop (10 to 50 us): handing it to a thread would cost more.
-Another process's transaction is waited for asleep, never with the loop held. A killed process leaves
-nothing half done.
+A call is one short transaction of a `SqliteFile` (10 to 50 us).
 """
 
-import asyncio
-import os
-import random
 import sqlite3
 import time
 from collections.abc import Callable
 from pathlib import Path
-from threading import RLock
-from typing import Any
 
-from stretto._internal.private import private_file
+from stretto._internal.sqlite_file import SqliteFile
 from stretto.counters.window import SLACK, check, fits, given_back, part_of, seconds_until
 from stretto.errors import CounterError
 
@@ -51,12 +44,14 @@ class SqliteCounters:
     def __init__(
         self, path: Path | str, *, patience: float = 5.0, clock: Callable[[], float] = time.time
     ) -> None:
-        self.path = Path(path)
-        self._patience, self._clock = patience, clock
-        self._lock = RLock()
-        self._opened: tuple[int, sqlite3.Connection] | None = None
-        self._parents: list[sqlite3.Connection] = []
+        self._file = SqliteFile(path, prepare=_prepare, refusal=_refusal, patience=patience)
+        self._clock = clock
         self._until_sweep = 0
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self._file.path
 
     async def take(self, key: str, amount: float, *, limit: float, window: float) -> float:
         """Counts `amount` if the sum stays within `limit`, and returns 0; else the seconds until it would.
@@ -95,61 +90,11 @@ class SqliteCounters:
 
     async def close(self) -> None:
         """Closes the file; the next call opens it again. May be called twice."""
-        with self._lock:
-            if self._opened is not None and self._opened[0] == os.getpid():
-                self._opened[1].close()
-                self._opened = None
+        self._file.close()
 
     async def _transact(self, work: Callable[[sqlite3.Connection, float], float]) -> float:
-        """`work` in a transaction of its own; while another process writes, the loop goes on."""
-        deadline = time.monotonic() + self._patience
-        while True:
-            try:
-                return self._once(work)
-            except sqlite3.Error as error:
-                if not _busy(error):
-                    raise self._unusable(error) from None
-                if time.monotonic() >= deadline:
-                    raise CounterError(
-                        f"other processes hold `{self.path}` for longer than {self._patience:g} s; "
-                        "end the one that hangs, or raise `patience`"
-                    ) from None
-            await asyncio.sleep(random.uniform(0.0002, 0.002))
-
-    def _once(self, work: Callable[[sqlite3.Connection, float], float]) -> float:
-        with self._lock:
-            connection = self._connection()
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                # read inside the transaction: its order is the order of the times
-                result = work(connection, self._clock())
-                connection.execute("COMMIT")
-            except BaseException:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                raise
-            return result
-
-    def _connection(self) -> sqlite3.Connection:
-        if self._opened is not None and self._opened[0] == os.getpid():
-            return self._opened[1]
-        if self._opened is not None:
-            # a forked child must not use its parent's, nor forget it: that would close it
-            self._parents.append(self._opened[1])
-            self._opened = None
-        try:
-            private_file(self.path)
-        except OSError as error:
-            raise self._unusable(error) from None
-        connection = sqlite3.connect(self.path, timeout=0, isolation_level=None, check_same_thread=False)
-        try:
-            for statement in ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=NORMAL", _TABLE):
-                connection.execute(statement)
-        except BaseException:
-            connection.close()
-            raise
-        self._opened = os.getpid(), connection
-        return connection
+        # the time is read inside the transaction: its order is the order of the times
+        return await self._file.transact(lambda connection: work(connection, self._clock()))
 
     def _current(self, connection: sqlite3.Connection, key: str, window: float, now: float) -> float:
         """The sum, after what has left its window is dropped."""
@@ -185,12 +130,10 @@ class SqliteCounters:
                 connection.execute(_DROP, (key, window, part))
         return given
 
-    def _unusable(self, error: Any) -> CounterError:
-        return CounterError(
-            f"limits cannot be counted in `{self.path}`: {error}; give another path, or remove what is there"
-        )
+
+def _prepare(connection: sqlite3.Connection) -> None:
+    connection.execute(_TABLE)
 
 
-def _busy(error: sqlite3.Error) -> bool:
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    return code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+def _refusal(what: str) -> CounterError:
+    return CounterError(f"limits cannot be counted in {what}; give another path, or remove what is there")

@@ -1,11 +1,10 @@
 """Where threads are kept, by name: the one table from a name to the adapter, imported when first used."""
 
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import AbstractAsyncContextManager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from stretto._internal.private import private_file
 from stretto.errors import ConfigError
 
 STORES = {
@@ -23,8 +22,5 @@ def open_store(name: str, path: str | Path, *states: type[Any]) -> AbstractAsync
     """
     if name not in STORES:
         raise ConfigError(f"there is no thread store `{name}`; there are {', '.join(sorted(STORES))}")
-    if name == "sqlite" and str(path) != ":memory:":
-        with suppress(OSError, ValueError):  # the saver says what is wrong with the path
-            private_file(Path(path))
     module, function = STORES[name].split(":")
     return getattr(import_module(module), function)(path, *states)
