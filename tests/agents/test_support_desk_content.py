@@ -164,6 +164,16 @@ def test_no_route_example_equals_a_case_or_shares_four_words_in_a_row_with_one()
             assert not shared, (example, shared)
 
 
+def test_every_product_of_the_shop_is_named_in_an_example_of_the_stock_tool():
+    examples = "\n".join(ROUTES["check_stock"]["examples"])
+    records = (ROOT / "tools/shop.sql").read_text(encoding="utf-8")
+    products = re.findall(r"\('[A-Z]{2}-\d{3}', '([^']+)'", records)
+    assert len(products) == 20
+    for product in products:
+        proper = re.findall(r"(?<= )[A-Z][a-z]{2,}", product)
+        assert all(name in examples for name in proper), product
+
+
 def test_the_web_pages_hold_junk_that_is_not_part_of_their_text():
     for name, junk in (("rental-conditions.html", "999 euros"), ("size-guide.html", "frame 99")):
         assert junk in (KNOWLEDGE / name).read_text(encoding="utf-8")
