@@ -64,6 +64,9 @@ class Noting:
             self.spoke = self.spoke or time.perf_counter()
             yield piece
 
+    async def close(self) -> None:
+        """Leaves the model to whoever made it."""
+
 
 class RoundRobin:
     """What most frameworks do: each model in turn."""
