@@ -81,12 +81,12 @@ def test_four_processes_together_never_pass_the_limit(tmp_path: Path) -> None:
             reader.start()
         for reader in readers:
             reader.join()
+        assert [process.returncode for process in children] == [0] * 4
     finally:
         for process in children:
             process.kill()
             process.wait()
     spans = sorted(tuple(map(float, line.split())) for text in outputs for line in text.splitlines())
-    assert all(outputs), "each process had its share"
     most = max(sum(start <= before and after <= start + 2 for before, after in spans) for start, _ in spans)
     assert most <= 60, f"{most} taken within 2 s"
     assert len(spans) > 60, "and the window lets the next ones in"
