@@ -2,6 +2,6 @@
 
 types.py       which types a state declares, and which of them would not come back as themselves
 serializer.py  the strict serializer
-sqlite.py      the saver in one file          tables.py  its tables, and what is asked of them
+sqlite.py      the saver in one file          rows.py    what is asked of its tables
 writer.py      which turn may write to it     memory.py  a saver that forgets
 """

@@ -1,7 +1,7 @@
 """`SqliteSaver`: threads in one sqlite file, with one writer a thread.
 
 A statement takes microseconds and runs on the event loop itself. Knows langgraph's protocol for savers; who
-may write is `writer.py`'s to say, and what is asked of the tables stands in `tables.py`.
+may write is `writer.py`'s to say, and what is asked of the tables stands in `rows.py`.
 """
 
 import asyncio
@@ -23,10 +23,11 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from stretto._internal.sqlite_file import Durability, SqliteFile, Work
 from stretto.errors import ThreadError
-from stretto.threads.checkpoint import tables
+from stretto.threads.checkpoint import rows
 from stretto.threads.checkpoint.serializer import strict_serializer
 from stretto.threads.checkpoint.writer import TIP, OneWriter
 from stretto.threads.retention import Retention
+from stretto.threads.tables import prepare
 
 _EARLY = 256
 """Checkpoints whose writes came before them; the oldest are forgotten: their turn was refused."""
@@ -36,7 +37,7 @@ class SqliteSaver(BaseCheckpointSaver[str]):
     """langgraph's saver protocol on a `SqliteFile`. Methods without `a` hold the thread while others write.
 
     Args:
-        file: With the tables of `tables.prepare`.
+        file: With the tables of `prepare`.
         serde: For checkpoints and writes.
     """
 
@@ -45,7 +46,7 @@ class SqliteSaver(BaseCheckpointSaver[str]):
         self.file = file
         self._order = asyncio.Lock()
         self._writer = OneWriter()
-        self._early: dict[tables.Place, list[tuple[str, list[Any]]]] = {}
+        self._early: dict[rows.Place, list[tuple[str, list[Any]]]] = {}
 
     def get_tuple(self, config: Any) -> CheckpointTuple | None:
         """The checkpoint that the config names, or the last one of its thread."""
@@ -102,7 +103,7 @@ class SqliteSaver(BaseCheckpointSaver[str]):
 
     async def aput(self, config: Any, checkpoint: Any, metadata: Any, new_versions: Any) -> Any:
         """As `put`."""
-        place: tables.Place = await self._in_order(self._put(config, checkpoint, metadata))
+        place: rows.Place = await self._in_order(self._put(config, checkpoint, metadata))
         self._early.pop(place, None)
         return _config(*place)
 
@@ -125,30 +126,30 @@ class SqliteSaver(BaseCheckpointSaver[str]):
 
     def delete_thread(self, thread_id: str) -> None:
         """Drops all of a thread."""
-        self.file.transact_now(lambda connection: tables.drop_thread(connection, str(thread_id)))
+        self.file.transact_now(lambda connection: rows.drop_thread(connection, str(thread_id)))
 
     async def adelete_thread(self, thread_id: str) -> None:
         """As `delete_thread`."""
-        await self._in_order(lambda connection: tables.drop_thread(connection, str(thread_id)))
+        await self._in_order(lambda connection: rows.drop_thread(connection, str(thread_id)))
 
     def delete_for_runs(self, run_ids: Sequence[str]) -> None:
         """Drops what these runs wrote (`run_id` in the metadata); a DeltaChannel may need it."""
-        self.file.transact_now(lambda connection: tables.drop_runs(connection, run_ids))
+        self.file.transact_now(lambda connection: rows.drop_runs(connection, run_ids))
 
     async def adelete_for_runs(self, run_ids: Sequence[str]) -> None:
         """As `delete_for_runs`."""
-        await self._in_order(lambda connection: tables.drop_runs(connection, run_ids))
+        await self._in_order(lambda connection: rows.drop_runs(connection, run_ids))
 
     def copy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
         """Copies all of a thread to one that is not there yet; raises ThreadError where it is."""
         self.file.transact_now(
-            lambda connection: tables.copy_thread(connection, source_thread_id, target_thread_id)
+            lambda connection: rows.copy_thread(connection, source_thread_id, target_thread_id)
         )
 
     async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
         """As `copy_thread`."""
         await self._in_order(
-            lambda connection: tables.copy_thread(connection, source_thread_id, target_thread_id)
+            lambda connection: rows.copy_thread(connection, source_thread_id, target_thread_id)
         )
 
     def prune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
@@ -164,14 +165,14 @@ class SqliteSaver(BaseCheckpointSaver[str]):
         if keep.checkpoints is not None:
             count = keep.checkpoints
             await self._in_order(
-                lambda connection: tables.drop_older(connection, thread_id, keep=count, waiting=waiting)
+                lambda connection: rows.drop_older(connection, thread_id, keep=count, waiting=waiting)
             )
 
     async def drop_oldest(self, keep: Retention, *, playing: Collection[str]) -> None:
         """Drops the threads over the limit that were not used for longest, but none that is `playing`."""
         if keep.threads is not None:
             count = keep.threads
-            await self._in_order(lambda connection: tables.drop_oldest(connection, count, playing))
+            await self._in_order(lambda connection: rows.drop_oldest(connection, count, playing))
 
     def get_next_version(self, current: Any, channel: None) -> str:
         """A number that goes up, with a random part: versions of two forks are never equal."""
@@ -188,24 +189,24 @@ class SqliteSaver(BaseCheckpointSaver[str]):
 
         def work(connection: sqlite3.Connection) -> CheckpointTuple | None:
             if checkpoint_id:
-                row = connection.execute(tables.ONE, (thread_id, namespace, checkpoint_id)).fetchone()
+                row = connection.execute(rows.ONE, (thread_id, namespace, checkpoint_id)).fetchone()
             else:
-                row = connection.execute(tables.LATEST, (thread_id, namespace)).fetchone()
+                row = connection.execute(rows.LATEST, (thread_id, namespace)).fetchone()
             return row and self._tuple(connection, row, latest=not checkpoint_id)
 
         return work
 
     def _numbered(self, seq: int) -> Work[CheckpointTuple | None]:
         def work(connection: sqlite3.Connection) -> CheckpointTuple | None:
-            row = connection.execute(tables.BY_SEQ, (seq,)).fetchone()
+            row = connection.execute(rows.BY_SEQ, (seq,)).fetchone()
             return row and self._tuple(connection, row, latest=False)
 
         return work
 
     def _tuple(self, connection: sqlite3.Connection, row: Any, *, latest: bool) -> CheckpointTuple:
         thread_id, namespace, checkpoint_id, parent, kind, content, metadata = row
-        tip = checkpoint_id if latest else tables.tip_of(connection, thread_id, namespace)
-        written = connection.execute(tables.WRITES, (thread_id, namespace, checkpoint_id))
+        tip = checkpoint_id if latest else rows.tip_of(connection, thread_id, namespace)
+        written = connection.execute(rows.WRITES, (thread_id, namespace, checkpoint_id))
         return CheckpointTuple(
             _config(thread_id, namespace, checkpoint_id, **{} if tip == checkpoint_id else {TIP: tip}),
             self.serde.loads_typed((kind, content)),
@@ -217,18 +218,18 @@ class SqliteSaver(BaseCheckpointSaver[str]):
             ],
         )
 
-    def _put(self, config: Any, checkpoint: Any, metadata: Any) -> Work[tables.Place]:
+    def _put(self, config: Any, checkpoint: Any, metadata: Any) -> Work[rows.Place]:
         thread_id, namespace, parent = _place(config)
-        place: tables.Place = (thread_id, namespace, checkpoint["id"])
+        place: rows.Place = (thread_id, namespace, checkpoint["id"])
         content = self.serde.dumps_typed(checkpoint)
         about = json.dumps(get_checkpoint_metadata(config, metadata), ensure_ascii=False)
         row = (*place, parent, *content, about.encode("utf-8", "ignore"))
 
-        def work(connection: sqlite3.Connection) -> tables.Place:
+        def work(connection: sqlite3.Connection) -> rows.Place:
             self._writer.check_next(connection, place, config["configurable"], metadata)
-            connection.execute(tables.PUT, row)
-            for statement, rows in self._early.get(place, ()):
-                connection.executemany(statement, rows)
+            connection.execute(rows.PUT, row)
+            for statement, early in self._early.get(place, ()):
+                connection.executemany(statement, early)
             return place
 
         return work
@@ -245,8 +246,8 @@ class SqliteSaver(BaseCheckpointSaver[str]):
         thread_id, namespace, checkpoint_id = _place(config)
         place = thread_id, namespace, checkpoint_id or ""
         again = all(channel in WRITES_IDX_MAP for channel, _ in writes)
-        statement = tables.PUT_WRITE_AGAIN if again else tables.PUT_WRITE
-        rows = [
+        statement = rows.PUT_WRITE_AGAIN if again else rows.PUT_WRITE
+        written = [
             (
                 *place,
                 task_id,
@@ -260,9 +261,9 @@ class SqliteSaver(BaseCheckpointSaver[str]):
 
         def work(connection: sqlite3.Connection) -> None:
             if self._writer.check_open(connection, place, config["configurable"], late=late):
-                connection.executemany(statement, rows)
+                connection.executemany(statement, written)
                 return
-            self._early.setdefault(place, []).append((statement, rows))  # kept with their checkpoint
+            self._early.setdefault(place, []).append((statement, written))  # kept with their checkpoint
             if len(self._early) > _EARLY:
                 del self._early[next(iter(self._early))]
 
@@ -275,10 +276,10 @@ class SqliteSaver(BaseCheckpointSaver[str]):
         def work(connection: sqlite3.Connection) -> None:
             for thread_id in thread_ids:
                 if strategy == "delete":
-                    tables.drop_thread(connection, thread_id)
+                    rows.drop_thread(connection, thread_id)
                     continue
                 needed = self._seeds(connection, thread_id)
-                tables.drop_older(connection, thread_id, keep=1, waiting=True, needed=needed)
+                rows.drop_older(connection, thread_id, keep=1, waiting=True, needed=needed)
 
         return work
 
@@ -289,10 +290,10 @@ class SqliteSaver(BaseCheckpointSaver[str]):
             "SELECT DISTINCT checkpoint_ns FROM checkpoints WHERE thread_id = ?", (thread_id,)
         )
         for (namespace,) in namespaces.fetchall():
-            row = connection.execute(tables.LATEST, (thread_id, namespace)).fetchone()
+            row = connection.execute(rows.LATEST, (thread_id, namespace)).fetchone()
             missing = set(json.loads(row[6] or b"{}").get("counters_since_delta_snapshot") or ())
             while row and missing and row[3]:
-                row = connection.execute(tables.ONE, (thread_id, namespace, row[3])).fetchone()
+                row = connection.execute(rows.ONE, (thread_id, namespace, row[3])).fetchone()
                 if row:
                     needed.add((namespace, row[2]))
                     missing -= self.serde.loads_typed((row[4], row[5]))["channel_values"].keys()
@@ -307,7 +308,7 @@ def _matching(
     earlier = before["configurable"].get("checkpoint_id") if before else None
 
     def work(connection: sqlite3.Connection) -> list[int]:
-        found = tables.found_by(
+        found = rows.found_by(
             connection,
             None if thread_id is None else str(thread_id),
             given.get("checkpoint_ns"),
@@ -357,7 +358,7 @@ async def open_sqlite(
         ThreadError: The file cannot be opened, is none of ours, or has another format.
     """
     serializer = strict_serializer(*states)
-    file = SqliteFile(path, prepare=tables.prepare, refusal=_refusal, durability=durability)
+    file = SqliteFile(path, prepare=prepare, refusal=_refusal, durability=durability)
     try:
         await file.transact(lambda connection: None, writes=False)
         yield SqliteSaver(file, serde=serializer)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from stretto.errors import ThreadConflict
-from stretto.threads.checkpoint.tables import Place, is_kept, tip_of
+from stretto.threads.checkpoint.rows import Place, is_kept, tip_of
 
 TIP = "__stretto_tip"
 """Where the config of an older checkpoint carries the tip."""

@@ -1,4 +1,4 @@
-"""The tables of threads in sqlite, and what is asked of them. Knows no serializer and no langgraph.
+"""What is asked of the tables of checkpoints. Knows no serializer and no langgraph.
 
 A thread has namespaces: `""` is its own, those of sub-graphs name the node, or the task it ran in
 (`node:task`). Checkpoints are numbered in the order they were written (`seq`): the last one of a namespace is
@@ -9,25 +9,11 @@ import sqlite3
 from collections.abc import Collection, Iterable
 
 from stretto.errors import ThreadError
+from stretto.threads.tables import COLUMNS
 
-FORMAT = 1
-"""Of the tables; kept in `user_version`."""
-
-_TABLES = (
-    """CREATE TABLE checkpoints (
-        seq INTEGER PRIMARY KEY, thread_id TEXT NOT NULL, checkpoint_ns TEXT NOT NULL,
-        checkpoint_id TEXT NOT NULL, parent_checkpoint_id TEXT, type TEXT, checkpoint BLOB, metadata BLOB,
-        UNIQUE (thread_id, checkpoint_ns, checkpoint_id))""",
-    "CREATE INDEX tips ON checkpoints (thread_id, checkpoint_ns, seq)",
-    """CREATE TABLE IF NOT EXISTS writes (
-        thread_id TEXT NOT NULL, checkpoint_ns TEXT NOT NULL, checkpoint_id TEXT NOT NULL,
-        task_id TEXT NOT NULL, task_path TEXT NOT NULL, idx INTEGER NOT NULL, channel TEXT NOT NULL,
-        type TEXT, value BLOB, PRIMARY KEY (thread_id, checkpoint_ns, checkpoint_id, task_id, idx))""",
-)
-_COLUMNS = "thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id, type, checkpoint, metadata"
 _WRITTEN = "thread_id, checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type, value"
 
-PUT = f"""INSERT INTO checkpoints ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)
+PUT = f"""INSERT INTO checkpoints ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (thread_id, checkpoint_ns, checkpoint_id) DO UPDATE SET
     parent_checkpoint_id = excluded.parent_checkpoint_id, type = excluded.type,
     checkpoint = excluded.checkpoint, metadata = excluded.metadata"""
@@ -37,10 +23,10 @@ WRITES = """SELECT task_id, channel, type, value FROM writes
     WHERE thread_id = ? AND checkpoint_ns = ? AND checkpoint_id = ? ORDER BY task_path, task_id, idx"""
 _TIP = """SELECT checkpoint_id FROM checkpoints WHERE thread_id = ? AND checkpoint_ns = ?
     ORDER BY seq DESC LIMIT 1"""
-LATEST = f"""SELECT {_COLUMNS} FROM checkpoints WHERE thread_id = ? AND checkpoint_ns = ?
+LATEST = f"""SELECT {COLUMNS} FROM checkpoints WHERE thread_id = ? AND checkpoint_ns = ?
     ORDER BY seq DESC LIMIT 1"""
-ONE = f"SELECT {_COLUMNS} FROM checkpoints WHERE thread_id = ? AND checkpoint_ns = ? AND checkpoint_id = ?"
-BY_SEQ = f"SELECT {_COLUMNS} FROM checkpoints WHERE seq = ?"
+ONE = f"SELECT {COLUMNS} FROM checkpoints WHERE thread_id = ? AND checkpoint_ns = ? AND checkpoint_id = ?"
+BY_SEQ = f"SELECT {COLUMNS} FROM checkpoints WHERE seq = ?"
 _IS_KEPT = "SELECT 1 FROM checkpoints WHERE thread_id = ? AND checkpoint_ns = ? AND checkpoint_id = ?"
 _OLDER = """SELECT seq, checkpoint_ns, checkpoint_id FROM checkpoints AS old
     WHERE thread_id = :thread AND seq NOT IN (
@@ -57,51 +43,6 @@ _OF_RUN = """SELECT seq, thread_id FROM checkpoints
 
 Place = tuple[str, str, str]
 """Thread, namespace and checkpoint id."""
-
-
-def prepare(connection: sqlite3.Connection) -> None:
-    """Makes the tables, or takes over those of langgraph's own sqlite saver.
-
-    Raises:
-        ThreadError: The file was made by a later version.
-    """
-    if _format(connection) == FORMAT:
-        return
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        found = _format(connection)
-        if found == 0:
-            _make(connection)
-        elif found != FORMAT:
-            raise ThreadError(
-                f"these threads have format {found}, and this version reads format {FORMAT}; "
-                "use the version that made them, or give another path"
-            )
-        connection.execute("COMMIT")
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
-
-
-def _format(connection: sqlite3.Connection) -> int:
-    return connection.execute("PRAGMA user_version").fetchone()[0]
-
-
-def _make(connection: sqlite3.Connection) -> None:
-    foreign = bool(connection.execute("PRAGMA table_info(checkpoints)").fetchall())
-    if foreign:
-        connection.execute("ALTER TABLE checkpoints RENAME TO foreign_checkpoints")
-    for statement in _TABLES:
-        connection.execute(statement)
-    if "task_path" not in {row[1] for row in connection.execute("PRAGMA table_info(writes)")}:
-        connection.execute("ALTER TABLE writes ADD COLUMN task_path TEXT NOT NULL DEFAULT ''")
-    if foreign:
-        connection.execute(
-            f"INSERT INTO checkpoints ({_COLUMNS}) "
-            f"SELECT {_COLUMNS} FROM foreign_checkpoints ORDER BY checkpoint_id"
-        )
-        connection.execute("DROP TABLE foreign_checkpoints")
-    connection.execute(f"PRAGMA user_version={FORMAT}")
 
 
 def tip_of(connection: sqlite3.Connection, thread_id: str, namespace: str) -> str | None:
@@ -182,7 +123,7 @@ def copy_thread(connection: sqlite3.Connection, source: str, target: str) -> Non
     """Copies all of a thread; raises ThreadError where there is a thread `target`."""
     if connection.execute("SELECT 1 FROM checkpoints WHERE thread_id = ? LIMIT 1", (target,)).fetchone():
         raise ThreadError(f"there is a thread `{target}`; copy to a name that is free, or delete it first")
-    for table, columns, order in (("checkpoints", _COLUMNS, "seq"), ("writes", _WRITTEN, "rowid")):
+    for table, columns, order in (("checkpoints", COLUMNS, "seq"), ("writes", _WRITTEN, "rowid")):
         rest = columns.removeprefix("thread_id, ")
         connection.execute(
             f"INSERT INTO {table} (thread_id, {rest}) SELECT ?, {rest} FROM {table} WHERE thread_id = ? "

@@ -1,0 +1,55 @@
+"""`Database`: what keeps all that is kept of threads, in short transactions. Knows no table.
+
+`SqliteFile` is one, in a file or in memory. SQL that goes through it is plain: `?` for values, `ON CONFLICT`,
+and no function that only one database has.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Protocol, TypeVar
+
+T = TypeVar("T")
+
+
+class Cursor(Protocol):
+    """The answer to a statement."""
+
+    @property
+    def rowcount(self) -> int:
+        """Rows that the statement wrote."""
+        ...
+
+    def fetchone(self) -> Any:
+        """The next row as a tuple; None behind the last."""
+        ...
+
+    def fetchall(self) -> Sequence[Any]:
+        """All rows that are left, as tuples."""
+        ...
+
+
+class Connection(Protocol):
+    """Takes statements within one transaction."""
+
+    def execute(self, statement: str, values: Sequence[Any] = (), /) -> Cursor:
+        """Runs one statement."""
+        ...
+
+    def executemany(self, statement: str, rows: Iterable[Sequence[Any]], /) -> Any:
+        """Runs one statement for each of the rows."""
+        ...
+
+
+class Database(Protocol):
+    """Runs transactions. A killed process leaves none of them half done."""
+
+    async def transact(self, work: Callable[[Any], T], *, writes: bool = True) -> T:
+        """What `work` gives, called with a `Connection` in a transaction of its own.
+
+        Raises:
+            ThreadError: The database cannot be used.
+        """
+        ...
+
+    def transact_now(self, work: Callable[[Any], T], *, writes: bool = True) -> T:
+        """As `transact`, for callers without an event loop."""
+        ...
