@@ -56,8 +56,10 @@ class SqliteFile:
         self._opened: tuple[int, sqlite3.Connection] | None = None
         self._closing: Callable[[], object] = _nothing
 
-    async def transact(self, work: Work[T], *, writes: bool = True) -> T:
+    async def transact(self, work: Work[T], *, writes: bool = True, key: str = "") -> T:
         """`work` in a transaction of its own; while another process writes, the loop goes on.
+
+        There is one writer at a time in a file, whatever the `key`.
 
         Raises:
             StrettoError: By `refusal`: the file cannot be used, or others held it for longer than `patience`.
@@ -70,7 +72,7 @@ class SqliteFile:
                 deadline = self._until(error, deadline)
             await asyncio.sleep(random.uniform(0.0002, 0.002))
 
-    def transact_now(self, work: Work[T], *, writes: bool = True) -> T:
+    def transact_now(self, work: Work[T], *, writes: bool = True, key: str = "") -> T:
         """As `transact`, for callers without an event loop: waits with the thread held."""
         deadline = 0.0
         while True:

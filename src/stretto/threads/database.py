@@ -42,14 +42,20 @@ class Connection(Protocol):
 class Database(Protocol):
     """Runs transactions. A killed process leaves none of them half done."""
 
-    async def transact(self, work: Callable[[Any], T], *, writes: bool = True) -> T:
+    async def transact(self, work: Callable[[Any], T], *, writes: bool = True, key: str = "") -> T:
         """What `work` gives, called with a `Connection` in a transaction of its own.
+
+        Args:
+            work: May be called again where the transaction could not be committed.
+            writes: Whether it writes.
+            key: Writers of the same key come one after the other; of none, all do. A database may let all
+                of them do so.
 
         Raises:
             ThreadError: The database cannot be used.
         """
         ...
 
-    def transact_now(self, work: Callable[[Any], T], *, writes: bool = True) -> T:
+    def transact_now(self, work: Callable[[Any], T], *, writes: bool = True, key: str = "") -> T:
         """As `transact`, for callers without an event loop."""
         ...
