@@ -117,6 +117,7 @@ class Turns:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._door = asyncio.Lock()
         self._holds: dict[str, Hold] = {}
         self._lines: defaultdict[str, list[Hold]] = defaultdict(list)
         self._timer: asyncio.TimerHandle | None = None
@@ -129,9 +130,10 @@ class Turns:
         Raises:
             ThreadBusy: Another one plays, and the policy is `reject`.
         """
-        place = await self._database.transact(
-            lambda connection: runs.arrive(connection, ticket, policy), key=ticket.thread_id
-        )
+        async with self._door:  # who waits for another process is not overtaken by who comes later
+            place = await self._database.transact(
+                lambda connection: runs.arrive(connection, ticket, policy), key=ticket.thread_id
+            )
         hold = self._hold(ticket)
         hold.token = place.token
         hold.left += place.left

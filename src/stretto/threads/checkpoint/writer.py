@@ -1,9 +1,9 @@
 """`OneWriter`: which turn may write to a thread. Keeps nothing, and knows no format.
 
 A checkpoint is refused (`ThreadConflict`) when its parent is no longer the tip of its thread, or its lease
-was given to a later turn: another turn wrote meanwhile, or is about to, in this process or in another. A fork is
-asked for by the id of an older checkpoint in the config. What is read by such an id carries the tip of that
-moment (`TIP`): a fork has one writer too.
+was given to a later turn: another turn wrote meanwhile, or is about to, in this process or in another. A fork
+is asked for by the id of an older checkpoint in the config. What is read by such an id carries the tip of
+that moment (`TIP`): a fork has one writer too.
 """
 
 import sqlite3
