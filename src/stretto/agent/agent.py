@@ -148,6 +148,7 @@ class Agent:
             budgets=spec.spending(),
             threads=spec.project.storage / "threads.sqlite" if threads is None else threads,
             retention=retention or spec.project.file.retention,
+            second_turn=spec.file.second_turn,
             media=spec.project.storage / "media",
         )
         agent.spec, agent.documents = spec, documents

@@ -112,14 +112,17 @@ class Opened:
         """The input of a turn that no other came before."""
         return new_turn(message)
 
-    async def begin(self, new: Sequence[Message], thread_id: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    async def begin(
+        self, earlier: Sequence[Message], new: Sequence[Message], thread_id: str
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
         """The input of a turn in a thread, and the thread's state, which is empty for a new one.
 
         What the turn before left open is closed: a tool call without a result gets one that says so. Turns
         over the retention's limit are left out.
 
         Args:
-            new: What is asked; those that the thread knows are not added again.
+            earlier: What was asked before, and never begun.
+            new: What is asked. Messages that the thread knows are not added again.
             thread_id: The thread.
 
         Raises:
@@ -137,7 +140,8 @@ class Opened:
             await self.prune(compiled, thread_id, waiting=False, fresh=False)
         before: list[Any] = state.get("messages") or []
         known = {message.id for message in before}
-        added = [message for message in new if message.id not in known]
+        asked = {message.id: message for message in (*earlier, *new)}
+        added = [message for message in asked.values() if message.id not in known]
         turn = new_turn(new[-1])
         turn["messages"] = added
         if len(new) > 1:

@@ -5,7 +5,7 @@ when it is stopped.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from stretto.agent.heard import Heard
@@ -17,6 +17,7 @@ from stretto.events import Retracted
 from stretto.graph.stream import Played, add_to_thread, play, thread_standing
 from stretto.messages import Message
 from stretto.threads.record import Shown
+from stretto.threads.runs import Left
 from stretto.threads.turns import Hold
 
 _ANOTHER_CAME = "another message came, and the answer begins anew"
@@ -56,8 +57,7 @@ class ThreadTurn:
             asked: Neither question nor answers: it goes on where the turn before was left.
             seen: What was seen of it before its process ended.
         """
-        new = [message for left in self._hold.left if (message := Asked.unpacked(left.asked).message)]
-        new += [asked.message] if asked.message else []
+        new = [asked.message] if asked.message else []
         answers, again = asked.answers, seen is not None or not (asked.message or asked.answers)
         if seen is not None:
             self._heard.say(seen.text)
@@ -66,7 +66,7 @@ class ThreadTurn:
             if self._hold.wish == "stop":
                 return await self._stopped(new)
             if (takes_in or self._hold.wish == "merge") and not answers:
-                new += [m for left in await self._hold.merge() if (m := Asked.unpacked(left.asked).message)]
+                new += _messages(await self._hold.merge())
                 self._begin_anew()
             played = await (self._again(new, seen) if again else self._once(new, answers))
             if played is not None:
@@ -83,7 +83,8 @@ class ThreadTurn:
         """From its question, or with its answers."""
         if answers is not None:
             return await self._play(None, {}, answers)
-        turn_input, before = await self._opened.begin(new, self._run.thread_id)
+        earlier = _messages(self._hold.left)
+        turn_input, before = await self._opened.begin(earlier, new or earlier, self._run.thread_id)
         self._fresh = not before
         if self._fresh:
             await self._opened.make_room(self._store.compiled)
@@ -93,7 +94,7 @@ class ThreadTurn:
         """On where the turn before was left, or where this one was."""
         standing = await thread_standing(self._store.compiled, self._run.thread_id)
         known = {message.id for message in standing.state.get("messages") or ()}
-        if any(message.id not in known for message in new):
+        if any(message.id not in known for message in (*_messages(self._hold.left), *new)):
             self._take_back(len(self._heard.text), _TAKEN_UP)
             return await self._once(new, None)
         if standing.questions or (seen is not None and not standing.next):
@@ -143,7 +144,7 @@ class ThreadTurn:
         standing = await thread_standing(compiled, run.thread_id)
         before: list[Message] = standing.state.get("messages") or []
         known = {message.id for message in before}
-        added = [message for message in new if message.id not in known]
+        added = [m for m in (*_messages(self._hold.left), *new) if m.id not in known]
         rest = self._heard.text
         if not added:
             last = max((index for index, message in enumerate(before) if message.role == "user"), default=-1)
@@ -165,6 +166,11 @@ class ThreadTurn:
     def _take_back(self, length: int, reason: str) -> None:
         if length:
             RunContext(self._run).emit(Retracted(length=length, reason=reason))
+
+
+def _messages(left: Iterable[Left]) -> list[Message]:
+    """What other runs were asked."""
+    return [message for each in left if (message := Asked.unpacked(each.asked).message)]
 
 
 def _nothing() -> None:
