@@ -5,12 +5,12 @@ wrote meanwhile, in this process or in another. A fork is asked for by the id of
 config. What is read by such an id carries the tip of that moment (`TIP`): a fork has one writer too.
 """
 
-import sqlite3
 from collections.abc import Mapping
 from typing import Any
 
 from stretto.errors import ThreadConflict
 from stretto.threads.checkpoint.rows import Place, is_kept, tip_of
+from stretto.threads.database import Connection
 
 TIP = "__stretto_tip"
 """Where the config of an older checkpoint carries the tip."""
@@ -28,7 +28,7 @@ class OneWriter:
 
     def check_next(
         self,
-        connection: sqlite3.Connection,
+        connection: Connection,
         place: Place,
         given: Mapping[str, Any],
         metadata: Mapping[str, Any],
@@ -48,7 +48,7 @@ class OneWriter:
             self._refuse(place)
 
     def check_open(
-        self, connection: sqlite3.Connection, place: Place, given: Mapping[str, Any], *, late: bool = False
+        self, connection: Connection, place: Place, given: Mapping[str, Any], *, late: bool = False
     ) -> bool:
         """Whether the checkpoint at `place`, on which a turn writes, is there already.
 
@@ -67,7 +67,7 @@ class OneWriter:
 
     def _follows(
         self,
-        connection: sqlite3.Connection,
+        connection: Connection,
         place: Place,
         given: Mapping[str, Any],
         metadata: Mapping[str, Any],
@@ -87,7 +87,7 @@ class OneWriter:
             return bool(namespace) or not (_OF_A_RUN in given or source == "update")
         return source == "fork"
 
-    def _is_open(self, connection: sqlite3.Connection, place: Place, forked: str | None) -> bool:
+    def _is_open(self, connection: Connection, place: Place, forked: str | None) -> bool:
         if place in self._refused:
             return False
         tip = tip_of(connection, *place[:2])
@@ -96,7 +96,7 @@ class OneWriter:
     def _refuse(self, place: Place) -> None:
         self._refused[place] = None
         if len(self._refused) > _REFUSED:
-            del self._refused[next(iter(self._refused))]
+            self._refused.pop(next(iter(self._refused)), None)  # a database may work in threads
         raise ThreadConflict(
             f"another turn took thread `{place[0]}` further while this one ran, and this one is not kept; "
             "run one turn of a thread at a time, and ask again"
