@@ -55,7 +55,7 @@ def models() -> Callable[[str], Path]:
 def pytest_collection_modifyitems(items: list[Any]) -> None:
     """What needs the server is slow."""
     for item in items:
-        if "postgres" in getattr(item, "fixturenames", ()):
+        if "postgres_server" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.slow)
 
 
@@ -127,12 +127,24 @@ _number = count(1)
 
 
 @pytest.fixture
-def postgres(postgres_server: str) -> Iterator[str]:
-    """The URL of a fresh database."""
+def new_postgres(postgres_server: str) -> Iterator[Callable[[], str]]:
+    """Makes a fresh database at each call, and gives its URL."""
     import psycopg
 
-    name = f"test_{next(_number)}"
+    made: list[str] = []
     with psycopg.connect(f"{postgres_server}/postgres", autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}".encode())
-        yield f"{postgres_server}/{name}"
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+        def make() -> str:
+            made.append(f"test_{next(_number)}")
+            connection.execute(f"CREATE DATABASE {made[-1]}".encode())
+            return f"{postgres_server}/{made[-1]}"
+
+        yield make
+        for name in made:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
+@pytest.fixture
+def postgres(new_postgres: Callable[[], str]) -> str:
+    """The URL of a fresh database."""
+    return new_postgres()

@@ -1,10 +1,11 @@
 """Threads in Postgres."""
-from typing import Any
+
 from stretto.context import Run
 from stretto.graph import END, START, Conversation, Graph, new_turn
-from stretto.graph.stream import play, thread_messages
+from stretto.graph.stream import play
 from stretto.messages import Message
 from stretto.threads.stores import open_store
+
 
 async def echo(state: Conversation) -> Conversation:
     said = state["messages"][-1].text
@@ -12,6 +13,7 @@ async def echo(state: Conversation) -> Conversation:
 
 
 GRAPH = Graph().add_node("echo", echo).add_edge(START, "echo").add_edge("echo", END)
+
 
 async def test_it(postgres: str) -> None:
     async with open_store("postgres", postgres, *GRAPH.states) as saver:
