@@ -36,8 +36,10 @@ Work = Callable[[Any], T]
 SCHEMA = "stretto"
 """Where our tables are: a database may have others of the same names."""
 
-_AGAIN = ("40001", "40P01", "25P03", "57P01", "57P02", "57P03", "53300")
-"""Not serializable, deadlock, stood still, the server stops or starts, too many clients: try again."""
+_UNDONE = ("40001", "40P01", "25P03")
+"""Not serializable, deadlock, stood still: the transaction is not kept, whenever this is said."""
+_AGAIN = (*_UNDONE, "57P01", "57P02", "57P03", "53300")
+"""Also: the server stops or starts, has too many clients."""
 _MARK = re.compile(r"'(?:[^']|'')*'|[?%]")
 
 
@@ -295,7 +297,7 @@ class _Session:
         if error.sqlstate == "55P03":
             raise server.refused(f"others write to it for longer than {2 * server.patience:g} s") from None
         lost = self._connection is None and isinstance(error, psycopg.OperationalError)
-        if lost and self._committing and error.sqlstate not in _AGAIN[:2]:
+        if lost and self._committing and error.sqlstate not in _UNDONE:
             raise server.refused(
                 "the connection was lost while a transaction ended; look whether it is kept, then try again"
             ) from None
