@@ -169,3 +169,16 @@ async def test_a_message_comes_back_whole(postgres: str) -> None:
     said = await agent.messages("100% of 'it'?")
     assert [message.text for message in said] == ["naïve ☃ \\x00 %s ?", "NAÏVE ☃ \\X00 %S ?"]
     await agent.close()
+
+
+async def test_what_else_libpq_reads_from_a_url_or_the_environment_holds(
+    postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGPASSWORD", "correct-horse")
+    url = postgres.replace(":correct-horse", "") + "?options=-csynchronous_commit%3Doff"
+    database = postgres_threads(url)
+    said = await database.transact(
+        lambda connection: connection.execute("SHOW synchronous_commit").fetchone()
+    )
+    assert said == ("off",)
+    database.close()
