@@ -19,6 +19,7 @@ ANSWERS = {
     "output": '{"number": "R-7", "note": "", '
     '"lines": [{"name": "bell", "price": 9}, {"name": "pump", "price": 29.5}]}',
     "caching": "Three years.",
+    "threads": "On Sunday it is closed.",
 }
 """What the page's `model` says."""
 

@@ -58,7 +58,8 @@ class Agent:
         limits: What one run may use.
         budgets: What may be spent for a run, thread, tenant and node, also as the mapping that agent.yaml
             would hold; as `Spending` with prices and counters.
-        threads: Where conversations are kept: a path (sqlite), `"memory"`, or None for nowhere.
+        threads: Where conversations are kept: a path (sqlite), `postgresql://USER:PASSWORD@HOST:PORT/NAME`,
+            `"memory"`, or None for nowhere.
         retention: How much of the threads is kept; None keeps all.
         second_turn: What a turn does while another one of its thread runs: `reject` (ThreadBusy), `enqueue`,
             `interrupt` (stops the other, and keeps what it said) or `merge` (one turn for both messages).
@@ -136,7 +137,8 @@ class Agent:
         Args:
             path: `agents/NAME`, or `NAME` from inside the project.
             model: Answers instead of the configured chat model.
-            threads: Where conversations are kept; by default `threads.sqlite` in the project's storage.
+            threads: Where conversations are kept; by default what the project's file says, else
+                `threads.sqlite` in its storage.
             retention: How much of the threads is kept; by default what the project's file says.
         """
         spec, documents = read_folder(path, model=model)
@@ -146,7 +148,7 @@ class Agent:
             name=spec.name,
             limits=spec.limits,
             budgets=spec.spending(),
-            threads=spec.project.storage / "threads.sqlite" if threads is None else threads,
+            threads=spec.project.threads if threads is None else threads,
             retention=retention or spec.project.file.retention,
             second_turn=spec.file.second_turn,
             media=spec.project.storage / "media",

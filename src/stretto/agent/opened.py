@@ -22,11 +22,11 @@ from stretto.nodes.node import last_turns
 from stretto.nodes.shown import answered
 from stretto.threads import Retention
 from stretto.threads.database import Database
-from stretto.threads.stores import open_store
+from stretto.threads.stores import open_store, store_of
 from stretto.threads.turns import Turns
 
 Threads = Path | Literal["memory"] | str | None
-"""A path (sqlite), `"memory"`, or None for nowhere."""
+"""A path (sqlite), `postgresql://USER:PASSWORD@HOST:PORT/NAME`, `"memory"`, or None for nowhere."""
 
 
 class Kept(NamedTuple):
@@ -89,8 +89,8 @@ class Opened:
 
     async def _open(self, threads: Path | str) -> tuple[AsyncExitStack, Kept]:
         async with AsyncExitStack() as stack:
-            name = "memory" if threads == "memory" else "sqlite"
-            saver = await stack.enter_async_context(open_store(name, threads, *self._graph.states))
+            store = open_store(store_of(threads), threads, *self._graph.states)
+            saver = await stack.enter_async_context(store)
             compiled = self._graph.compile(checkpointer=saver)
             self._refuse_deltas(compiled)
             database: Database = saver.file

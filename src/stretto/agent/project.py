@@ -1,7 +1,7 @@
 """The project: `stretto.yaml`, where things are kept, and which setting wins. Opens no model and no store.
 
 Precedence, strongest first: the call, the command line, the environment (`STRETTO_MODEL`, `STRETTO_BASE_URL`,
-`STRETTO_API_KEY`, `STRETTO_VISION`, `STRETTO_EMBEDDER`), `agent.yaml`, `stretto.yaml`.
+`STRETTO_API_KEY`, `STRETTO_VISION`, `STRETTO_EMBEDDER`, `STRETTO_THREADS`), `agent.yaml`, `stretto.yaml`.
 """
 
 import os
@@ -18,6 +18,7 @@ from stretto.models.files import POOL, ModelFile, PoolFile, check_pools, unknown
 from stretto.settings import Budgets, Limits, Price
 from stretto.threads import Retention
 from stretto.threads.runs import SecondTurn
+from stretto.threads.stores import store_of
 
 DEFAULT_CHAT = "local:qwen2.5-coder-0.5b"
 DEFAULT_EMBEDDER = "local:minilm"
@@ -44,6 +45,8 @@ class ProjectFile(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """What models cost, by `provider:model` or `provider:*`; wins over the package genai-prices."""
     storage: str = ".stretto"
     """Where threads, media and knowledge are kept, relative to this file."""
+    threads: str | None = None
+    """Where threads are kept: a file, relative to this one; `postgresql://HOST:PORT/NAME`; or `memory`."""
     retention: Retention | None = None
     """How much is kept of threads; all where it is not set."""
 
@@ -89,6 +92,14 @@ class Project:
     def storage(self) -> Path:
         """Where threads, media and knowledge are kept."""
         return self.root / self.file.storage
+
+    @property
+    def threads(self) -> Path | str:
+        """Where threads are kept: what `STRETTO_THREADS` or the file says, else `threads.sqlite`."""
+        said = os.environ.get("STRETTO_THREADS") or self.file.threads
+        if said is None:
+            return self.storage / "threads.sqlite"
+        return self.root / said if store_of(said) == "sqlite" else said
 
     def knowledge_path(self, name: str) -> Path:
         """Where the knowledge base `name` is kept."""

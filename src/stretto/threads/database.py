@@ -1,7 +1,7 @@
 """`Database`: what keeps all that is kept of threads, in short transactions. Knows no table.
 
-`SqliteFile` is one, in a file or in memory. SQL that goes through it is plain: `?` for values, `ON CONFLICT`,
-and no function that only one database has.
+`SqliteFile` is one, in a file or in memory, `PostgresDatabase` another. SQL that goes through it is plain:
+`?` for values, `ON CONFLICT`, and no function that only one database has.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -37,6 +37,10 @@ class Connection(Protocol):
     def executemany(self, statement: str, rows: Iterable[Sequence[Any]], /) -> Any:
         """Runs one statement for each of the rows."""
         ...
+
+
+Work = Callable[[Connection], T]
+"""What is done in a transaction; it may be called again where the transaction was refused."""
 
 
 class Database(Protocol):

@@ -13,15 +13,20 @@ BASE = {"put", "put_writes", "get_tuple", "list", "delete_thread"}
 ALL = BASE | {"delete_for_runs", "copy_thread", "prune"}
 
 
-@pytest.mark.parametrize(("store", "expected"), [("sqlite", ALL), ("memory", BASE)])
-async def test_a_store_conforms(store: str, expected: set[str], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("store", "expected"),
+    [("sqlite", ALL), ("memory", BASE), pytest.param("postgres", ALL, marks=pytest.mark.slow)],
+)
+async def test_a_store_conforms(store: str, expected: set[str], tmp_path: Path, request: Any) -> None:
     opened = 0
+    new: Any = request.getfixturevalue("new_postgres") if store == "postgres" else None
 
     @checkpointer_test(name=store)
     async def saver() -> Any:
         nonlocal opened
         opened += 1
-        async with open_store(store, tmp_path / f"{opened}.sqlite", Conversation) as found:
+        place = new() if new else tmp_path / f"{opened}.sqlite"
+        async with open_store(store, place, Conversation) as found:
             yield found
 
     report = await validate(saver)

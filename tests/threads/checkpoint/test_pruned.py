@@ -27,8 +27,10 @@ def refund(order: str) -> str:
     return f"paid back {order}"
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
 def threads(request: Any, tmp_path: Path) -> Any:
+    if request.param == "postgres":
+        return request.getfixturevalue("postgres")
     return "memory" if request.param == "memory" else tmp_path / "threads.sqlite"
 
 

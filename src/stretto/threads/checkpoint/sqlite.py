@@ -1,17 +1,17 @@
-"""`SqliteSaver`: threads in one sqlite file, with one writer a thread.
+"""`SqliteSaver`: threads in one `Database`, with one writer a thread. `open_sqlite` keeps them in a file.
 
-A statement takes microseconds and runs on the event loop itself. Knows langgraph's protocol for savers; who
-may write is `writer.py`'s to say, and what is asked of the tables stands in `rows.py`.
+In a file a statement takes microseconds and runs on the event loop itself. Knows langgraph's protocol for
+savers; who may write is `writer.py`'s to say, and what is asked of the tables stands in `rows.py`.
 """
 
 import asyncio
 import json
 import random
-import sqlite3
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 from langgraph.checkpoint.base import (
     WRITES_IDX_MAP,
@@ -21,11 +21,12 @@ from langgraph.checkpoint.base import (
 )
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
-from stretto._internal.sqlite_file import Durability, SqliteFile, Work
+from stretto._internal.sqlite_file import Durability, SqliteFile
 from stretto.errors import ThreadError
 from stretto.threads.checkpoint import rows
 from stretto.threads.checkpoint.serializer import strict_serializer
 from stretto.threads.checkpoint.writer import TIP, OneWriter
+from stretto.threads.database import Connection, Database, Work
 from stretto.threads.retention import Retention
 from stretto.threads.tables import prepare
 
@@ -34,17 +35,17 @@ _EARLY = 256
 
 
 class SqliteSaver(BaseCheckpointSaver[str]):
-    """langgraph's saver protocol on a `SqliteFile`. Methods without `a` hold the thread while others write.
+    """langgraph's saver protocol on a `Database`. Methods without `a` hold the thread while others write.
 
     Args:
-        file: With the tables of `prepare`.
+        file: With the tables of `tables.py`.
         serde: For checkpoints and writes.
     """
 
-    def __init__(self, file: SqliteFile, *, serde: SerializerProtocol) -> None:
+    def __init__(self, file: Database, *, serde: SerializerProtocol) -> None:
         super().__init__(serde=serde)
         self.file = file
-        self._order = asyncio.Lock()
+        self._order: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._writer = OneWriter()
         self._early: dict[rows.Place, list[tuple[str, list[Any]]]] = {}
 
@@ -97,13 +98,13 @@ class SqliteSaver(BaseCheckpointSaver[str]):
         Raises:
             ThreadConflict: The parent is not the tip of its thread.
         """
-        place = self.file.transact_now(self._put(config, checkpoint, metadata))
+        place = self.file.transact_now(self._put(config, checkpoint, metadata), key=_place(config)[0])
         self._early.pop(place, None)
         return _config(*place)
 
     async def aput(self, config: Any, checkpoint: Any, metadata: Any, new_versions: Any) -> Any:
         """As `put`."""
-        place: rows.Place = await self._in_order(self._put(config, checkpoint, metadata))
+        place: rows.Place = await self._in_order(self._put(config, checkpoint, metadata), _place(config)[0])
         self._early.pop(place, None)
         return _config(*place)
 
@@ -116,21 +117,24 @@ class SqliteSaver(BaseCheckpointSaver[str]):
             ThreadConflict: The checkpoint is not the tip of its thread, or was refused.
         """
         # without an event loop langgraph's threads bring them in any order
-        self.file.transact_now(self._put_writes(config, writes, task_id, task_path, late=True))
+        work = self._put_writes(config, writes, task_id, task_path, late=True)
+        self.file.transact_now(work, key=_place(config)[0])
 
     async def aput_writes(
         self, config: Any, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> None:
         """As `put_writes`."""
-        await self._in_order(self._put_writes(config, writes, task_id, task_path))
+        await self._in_order(self._put_writes(config, writes, task_id, task_path), _place(config)[0])
 
     def delete_thread(self, thread_id: str) -> None:
         """Drops all of a thread."""
-        self.file.transact_now(lambda connection: rows.drop_thread(connection, str(thread_id)))
+        key = str(thread_id)
+        self.file.transact_now(lambda connection: rows.drop_thread(connection, key), key=key)
 
     async def adelete_thread(self, thread_id: str) -> None:
         """As `delete_thread`."""
-        await self._in_order(lambda connection: rows.drop_thread(connection, str(thread_id)))
+        key = str(thread_id)
+        await self._in_order(lambda connection: rows.drop_thread(connection, key), key)
 
     def delete_for_runs(self, run_ids: Sequence[str]) -> None:
         """Drops what these runs wrote (`run_id` in the metadata); a DeltaChannel may need it."""
@@ -165,7 +169,8 @@ class SqliteSaver(BaseCheckpointSaver[str]):
         if keep.checkpoints is not None:
             count = keep.checkpoints
             await self._in_order(
-                lambda connection: rows.drop_older(connection, thread_id, keep=count, waiting=waiting)
+                lambda connection: rows.drop_older(connection, thread_id, keep=count, waiting=waiting),
+                thread_id,
             )
 
     async def drop_oldest(self, keep: Retention, *, playing: Collection[str]) -> None:
@@ -179,15 +184,15 @@ class SqliteSaver(BaseCheckpointSaver[str]):
         number = current if isinstance(current, int) else int(current.split(".")[0]) if current else 0
         return f"{number + 1:032}.{random.random():016}"
 
-    async def _in_order(self, work: Work[Any]) -> Any:
+    async def _in_order(self, work: Work[Any], key: str = "") -> Any:
         """What waits for another process is not overtaken: a task's writes follow its checkpoint."""
-        async with self._order:
-            return await self.file.transact(work)
+        async with self._order.setdefault(key, asyncio.Lock()):
+            return await self.file.transact(work, key=key)
 
     def _get(self, config: Any) -> Work[CheckpointTuple | None]:
         thread_id, namespace, checkpoint_id = _place(config)
 
-        def work(connection: sqlite3.Connection) -> CheckpointTuple | None:
+        def work(connection: Connection) -> CheckpointTuple | None:
             if checkpoint_id:
                 row = connection.execute(rows.ONE, (thread_id, namespace, checkpoint_id)).fetchone()
             else:
@@ -197,16 +202,16 @@ class SqliteSaver(BaseCheckpointSaver[str]):
         return work
 
     def _numbered(self, seq: int) -> Work[CheckpointTuple | None]:
-        def work(connection: sqlite3.Connection) -> CheckpointTuple | None:
+        def work(connection: Connection) -> CheckpointTuple | None:
             row = connection.execute(rows.BY_SEQ, (seq,)).fetchone()
             return row and self._tuple(connection, row, latest=False)
 
         return work
 
-    def _tuple(self, connection: sqlite3.Connection, row: Any, *, latest: bool) -> CheckpointTuple:
+    def _tuple(self, connection: Connection, row: Any, *, latest: bool) -> CheckpointTuple:
         thread_id, namespace, checkpoint_id, parent, kind, content, metadata = row
         tip = checkpoint_id if latest else rows.tip_of(connection, thread_id, namespace)
-        written = connection.execute(rows.WRITES, (thread_id, namespace, checkpoint_id))
+        written = connection.execute(rows.WRITES, (thread_id, namespace, checkpoint_id)).fetchall()
         return CheckpointTuple(
             _config(thread_id, namespace, checkpoint_id, **{} if tip == checkpoint_id else {TIP: tip}),
             self.serde.loads_typed((kind, content)),
@@ -225,7 +230,7 @@ class SqliteSaver(BaseCheckpointSaver[str]):
         about = json.dumps(get_checkpoint_metadata(config, metadata), ensure_ascii=False)
         row = (*place, parent, *content, about.encode("utf-8", "ignore"))
 
-        def work(connection: sqlite3.Connection) -> rows.Place:
+        def work(connection: Connection) -> rows.Place:
             self._writer.check_next(connection, place, config["configurable"], metadata)
             connection.execute(rows.PUT, row)
             for statement, early in self._early.get(place, ()):
@@ -259,13 +264,13 @@ class SqliteSaver(BaseCheckpointSaver[str]):
             for index, (channel, value) in enumerate(writes)
         ]
 
-        def work(connection: sqlite3.Connection) -> None:
+        def work(connection: Connection) -> None:
             if self._writer.check_open(connection, place, config["configurable"], late=late):
                 connection.executemany(statement, written)
                 return
             self._early.setdefault(place, []).append((statement, written))  # kept with their checkpoint
             if len(self._early) > _EARLY:
-                del self._early[next(iter(self._early))]
+                self._early.pop(next(iter(self._early)), None)
 
         return work
 
@@ -273,7 +278,7 @@ class SqliteSaver(BaseCheckpointSaver[str]):
         if strategy not in ("keep_latest", "delete"):
             raise ThreadError(f"there is no strategy `{strategy}`; give `keep_latest` or `delete`")
 
-        def work(connection: sqlite3.Connection) -> None:
+        def work(connection: Connection) -> None:
             for thread_id in thread_ids:
                 if strategy == "delete":
                     rows.drop_thread(connection, thread_id)
@@ -283,7 +288,7 @@ class SqliteSaver(BaseCheckpointSaver[str]):
 
         return work
 
-    def _seeds(self, connection: sqlite3.Connection, thread_id: str) -> set[tuple[str, str]]:
+    def _seeds(self, connection: Connection, thread_id: str) -> set[tuple[str, str]]:
         """The ancestors (namespace, id) from which the DeltaChannels of the tips are put together."""
         needed: set[tuple[str, str]] = set()
         namespaces = connection.execute(
@@ -307,7 +312,7 @@ def _matching(
     thread_id = given.get("thread_id")
     earlier = before["configurable"].get("checkpoint_id") if before else None
 
-    def work(connection: sqlite3.Connection) -> list[int]:
+    def work(connection: Connection) -> list[int]:
         found = rows.found_by(
             connection,
             None if thread_id is None else str(thread_id),

@@ -6,12 +6,12 @@ is asked for by the id of an older checkpoint in the config. What is read by suc
 that moment (`TIP`): a fork has one writer too.
 """
 
-import sqlite3
 from collections.abc import Mapping
 from typing import Any
 
 from stretto.errors import ThreadConflict
 from stretto.threads.checkpoint.rows import Place, is_kept, tip_of
+from stretto.threads.database import Connection
 
 TIP = "__stretto_tip"
 """Where the config of an older checkpoint carries the tip."""
@@ -32,7 +32,7 @@ class OneWriter:
 
     def check_next(
         self,
-        connection: sqlite3.Connection,
+        connection: Connection,
         place: Place,
         given: Mapping[str, Any],
         metadata: Mapping[str, Any],
@@ -52,7 +52,7 @@ class OneWriter:
             self._refuse(place)
 
     def check_open(
-        self, connection: sqlite3.Connection, place: Place, given: Mapping[str, Any], *, late: bool = False
+        self, connection: Connection, place: Place, given: Mapping[str, Any], *, late: bool = False
     ) -> bool:
         """Whether the checkpoint at `place`, on which a turn writes, is there already.
 
@@ -72,7 +72,7 @@ class OneWriter:
 
     def _follows(
         self,
-        connection: sqlite3.Connection,
+        connection: Connection,
         place: Place,
         given: Mapping[str, Any],
         metadata: Mapping[str, Any],
@@ -92,7 +92,7 @@ class OneWriter:
             return bool(namespace) or not (_OF_A_RUN in given or source == "update")
         return source == "fork"
 
-    def _is_open(self, connection: sqlite3.Connection, place: Place, forked: str | None) -> bool:
+    def _is_open(self, connection: Connection, place: Place, forked: str | None) -> bool:
         if place in self._refused:
             return False
         tip = tip_of(connection, *place[:2])
@@ -101,14 +101,14 @@ class OneWriter:
     def _refuse(self, place: Place) -> None:
         self._refused[place] = None
         if len(self._refused) > _REFUSED:
-            del self._refused[next(iter(self._refused))]
+            self._refused.pop(next(iter(self._refused)), None)  # a database may work in threads
         raise ThreadConflict(
             f"another turn took thread `{place[0]}` further while this one ran, and this one is not kept; "
             "run one turn of a thread at a time, and ask again"
         )
 
 
-def _holds_lease(connection: sqlite3.Connection, place: Place, given: Mapping[str, Any]) -> bool:
+def _holds_lease(connection: Connection, place: Place, given: Mapping[str, Any]) -> bool:
     """Whether no later turn was given the thread; a config without a token is not asked."""
     token = given.get(LEASE)
     if token is None:

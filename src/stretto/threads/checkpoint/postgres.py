@@ -1,0 +1,33 @@
+"""The saver on a Postgres database: the one of `sqlite.py`, whose SQL both understand. Knows no table."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from stretto._internal.in_thread import in_thread
+from stretto.threads.checkpoint.serializer import strict_serializer
+from stretto.threads.checkpoint.sqlite import SqliteSaver
+from stretto.threads.postgres import postgres_threads
+
+
+@asynccontextmanager
+async def open_postgres(url: str | Path, *states: type[Any]) -> AsyncGenerator[SqliteSaver]:
+    """The saver in the database at `url`, with its tables, for a graph with these states (`Graph.states`).
+
+    Args:
+        url: `postgresql://USER:PASSWORD@HOST:PORT/NAME`.
+        states: What checkpoints may hold.
+
+    Raises:
+        GraphError: The state declares a type that would not come back as itself.
+        MissingExtra: The driver is not installed.
+        ThreadError: The database cannot be used, or has another format.
+    """
+    serializer = strict_serializer(*states)
+    database = postgres_threads(str(url))
+    try:
+        await database.transact(lambda connection: None, writes=False)
+        yield SqliteSaver(database, serde=serializer)
+    finally:
+        await in_thread(database.close, name="stretto-postgres-close")
