@@ -168,9 +168,7 @@ async def long_thread(threads: Path | str, retention: Retention | None, turns: i
             return said
         return ToolCall(f"c{len(asked.messages)}", "stock", '{"item": "lamp"}')
 
-    agent = Agent(
-        model=ScriptedModel(otherwise=answer), tools=[stock], threads=threads, retention=retention
-    )
+    agent = Agent(model=ScriptedModel(otherwise=answer), tools=[stock], threads=threads, retention=retention)
     found: list[Cost] = []
     for number in range(turns):
         before = time.process_time()
@@ -186,11 +184,14 @@ async def size_of(agent: Agent) -> int:
     if not hasattr(saver, "file"):
         return 0
     sizes = "SELECT TOTAL(LENGTH({})) FROM {}"
-    asked = [("checkpoint", "checkpoints"), ("value", "writes"), ("content", "items"), ("type", "checkpoints")]
+    asked = [
+        ("checkpoint", "checkpoints"),
+        ("value", "writes"),
+        ("content", "items"),
+        ("type", "checkpoints"),
+    ]
     return await saver.file.transact(
-        lambda connection: sum(
-            int(connection.execute(sizes.format(*each)).fetchone()[0]) for each in asked
-        )
+        lambda connection: sum(int(connection.execute(sizes.format(*each)).fetchone()[0]) for each in asked)
     )
 
 

@@ -109,17 +109,18 @@ class Items:
         names: dict[str, Spans] = {}
         for channel, messages in lists.items():
             numbers: list[Any] = list(map(known.numbers.get, map(id, messages)))
-            for place, number in enumerate(numbers) if None in numbers else ():
-                message = messages[place]
-                if number is None and id(message) not in fresh:
+            first = numbers.index(None) if None in numbers else len(numbers)
+            for place, message in enumerate(messages[first:], first):
+                if numbers[place] is not None:
+                    continue
+                if id(message) not in fresh:
                     following = (
                         following + 1 if fresh else connection.execute(_LAST, (thread_id,)).fetchone()[0] + 1
                     )
                     bare = packed.bare(message)
                     rows.append((thread_id, following, *packed.row("items", thread_id, bare)))
                     fresh[id(message)] = Fresh(known.mark, following, message, len(bare[1]))
-                if number is None:
-                    numbers[place] = fresh[id(message)].number
+                numbers[place] = fresh[id(message)].number
             names[channel] = _spans(numbers)
         connection.executemany(_PUT, rows)
         return _text.encode(names).decode(), list(fresh.values())
