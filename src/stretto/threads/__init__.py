@@ -2,7 +2,7 @@
 
 stores.py      which stores there are, by name     database.py   what they run transactions on
 tables.py      all tables of it                   checkpoint/   langgraph savers and the serializer
-retention.py   how much of them is kept
+retention.py   how much of them is kept           seal.py       checksums and encryption of what is kept
 """
 
 from stretto.threads.retention import Retention

@@ -8,7 +8,6 @@ import base64
 import binascii
 import hashlib
 import os
-import struct
 import zlib
 from typing import Protocol
 
@@ -51,7 +50,7 @@ class Checked:
 
     def seal(self, content: bytes, about: bytes) -> bytes:
         """The bytes to keep."""
-        return _CHECKED + struct.pack(">I", zlib.crc32(content, zlib.crc32(about))) + content
+        return _CHECKED + zlib.crc32(content, zlib.crc32(about)).to_bytes(4, "big") + content
 
     def unseal(self, content: bytes, about: bytes) -> bytes:
         """What `seal` was given; raises ThreadError where it is damaged, or encrypted."""

@@ -34,7 +34,8 @@ _MARK = -1
 _GET_MARK = "SELECT content FROM items WHERE thread_id = ? AND item = -1"
 _PUT = """INSERT INTO items (thread_id, item, type, content) VALUES (?, ?, ?, ?)
     ON CONFLICT (thread_id, item) DO UPDATE SET content = excluded.content"""
-_LAST = "SELECT MAX(item) FROM items WHERE thread_id = ?"
+_MARK_AND_LAST = """SELECT content, (SELECT MAX(item) FROM items WHERE thread_id = mark.thread_id)
+    FROM items AS mark WHERE thread_id = ? AND item = -1"""
 _GET = "SELECT item, type, content FROM items WHERE thread_id = ? AND item BETWEEN ? AND ? ORDER BY item"
 _DROP = "DELETE FROM items WHERE thread_id = ? AND item BETWEEN ? AND ?"
 _DROP_ALL = "DELETE FROM items WHERE thread_id = ?"
@@ -88,7 +89,7 @@ class Items:
     def split(self, checkpoint: Mapping[str, Any]) -> tuple[Mapping[str, Any], Lists]:
         """The checkpoint with None for its lists of messages, and the lists."""
         values: Mapping[str, Any] = checkpoint["channel_values"]
-        lists: Lists = {name: value for name, value in values.items() if _is_messages(value)}
+        lists: Lists = {name: value for name, value in values.items() if _are_messages(value)}
         if not lists:
             return checkpoint, lists
         return {**checkpoint, "channel_values": {**values, **dict.fromkeys(lists)}}, lists
@@ -99,13 +100,15 @@ class Items:
         """Writes the messages that are not there yet; gives the names of all, and what to `remember`."""
         if not lists:
             return "", []
-        mark = _mark(connection, thread_id)
-        known = self._known(thread_id, mark or _new_mark(connection, thread_id))
-        if mark and not known.messages:
-            self._recognise(connection, thread_id, known, lists, packed)
         fresh: dict[int, Fresh] = {}
         rows: list[tuple[Any, ...]] = []
-        following = -1
+        mark, following = connection.execute(_MARK_AND_LAST, (thread_id,)).fetchone() or (b"", _MARK)
+        if not mark:
+            mark = os.urandom(8)
+            rows.append((thread_id, _MARK, "mark", mark))
+        known = self._known(thread_id, bytes(mark))
+        if following > _MARK and not known.messages:
+            self._recognise(connection, thread_id, known, lists, packed)
         names: dict[str, Spans] = {}
         for channel, messages in lists.items():
             numbers: list[Any] = list(map(known.numbers.get, map(id, messages)))
@@ -114,23 +117,22 @@ class Items:
                 if numbers[place] is not None:
                     continue
                 if id(message) not in fresh:
-                    following = (
-                        following + 1 if fresh else connection.execute(_LAST, (thread_id,)).fetchone()[0] + 1
-                    )
+                    following += 1
                     bare = packed.bare(message)
                     rows.append((thread_id, following, *packed.row("items", thread_id, bare)))
                     fresh[id(message)] = Fresh(known.mark, following, message, len(bare[1]))
                 numbers[place] = fresh[id(message)].number
             names[channel] = _spans(numbers)
-        connection.executemany(_PUT, rows)
+        if rows:
+            connection.executemany(_PUT, rows)
         return _text.encode(names).decode(), list(fresh.values())
 
     def remember(self, thread_id: str, fresh: Iterable[Fresh]) -> None:
         """Remembers what a committed transaction has written."""
         known = self._threads.get(thread_id)
-        for each in fresh:
-            if known is not None and known.mark == each.mark:
-                self._add(thread_id, known, each.number, each.message, each.weight)
+        if known is not None:
+            found = [each[1:] for each in fresh if each.mark == known.mark]
+            self._add(thread_id, known, found)
 
     def fill(self, connection: Connection, thread_id: str, kind: str, checkpoint: Any, packed: Packed) -> Any:
         """The checkpoint with the lists of messages that its `type` names.
@@ -179,10 +181,12 @@ class Items:
         """Gives a thread another mark, under which what `spans` name is remembered still."""
         before = self._known(thread_id, _mark(connection, thread_id) or b"")
         after = self._known(thread_id, _new_mark(connection, thread_id))
+        kept: list[tuple[int, Message, int]] = []
         for number in {number for first, count in spans for number in range(first, first + count)}:
             message = before.messages.get(number)
             if message is not None:
-                self._add(thread_id, after, number, message, before.weights[number])
+                kept.append((number, message, before.weights[number]))
+        self._add(thread_id, after, kept)
 
     def _recognise(
         self, connection: Connection, thread_id: str, known: _Known, lists: Lists, packed: Packed
@@ -194,7 +198,7 @@ class Items:
         for message in (message for messages in lists.values() for message in messages):
             bare = packed.bare(message)[1]
             if bare in there:
-                self._add(thread_id, known, there[bare], message, len(bare))
+                self._add(thread_id, known, [(there[bare], message, len(bare))])
 
     def _load(
         self, connection: Connection, thread_id: str, known: _Known, numbers: range, packed: Packed
@@ -202,10 +206,12 @@ class Items:
         found = {number: known.messages.get(number) for number in numbers}
         missing = [number for number, message in found.items() if message is None]
         rows = connection.execute(_GET, (thread_id, missing[0], missing[-1])).fetchall()
+        read: list[tuple[int, Message, int]] = []
         for number, kind, content in rows:
             if found[number] is None:
                 found[number] = message = packed.value("items", thread_id, kind, content)
-                self._add(thread_id, known, number, message, len(content))
+                read.append((number, message, len(content)))
+        self._add(thread_id, known, read)
         messages = [message for message in found.values() if message is not None]
         if len(messages) < len(numbers):
             raise ThreadError(f"thread `{thread_id}` is damaged: messages of a checkpoint are missing")
@@ -220,9 +226,9 @@ class Items:
             self._threads.move_to_end(thread_id)
             return known
 
-    def _add(self, thread_id: str, known: _Known, number: int, message: Message, weight: int) -> None:
+    def _add(self, thread_id: str, known: _Known, read: Iterable[tuple[int, Message, int]]) -> None:
         with self._lock:
-            added = known.add(number, message, weight)
+            added = sum(known.add(*each) for each in read)
             if self._threads.get(thread_id) is not known:
                 return  # of a mark that is not the thread's any more
             self._held += added
@@ -230,7 +236,7 @@ class Items:
                 self._held -= sum(self._threads.popitem(last=False)[1].weights.values())
 
 
-def _is_messages(value: Any) -> bool:
+def _are_messages(value: Any) -> bool:
     return type(value) is list and set(map(type, cast("list[Any]", value))) == {Message}
 
 

@@ -31,9 +31,10 @@ from stretto.threads.checkpoint.serializer import strict_serializer
 from stretto.threads.checkpoint.writer import TIP, OneWriter
 from stretto.threads.database import Connection, Database, Work
 from stretto.threads.retention import Retention
-from stretto.threads.seal import Checked, Seal
+from stretto.threads.seal import Checked, Seal, seal_of
 from stretto.threads.tables import prepare
 
+_json = json.JSONEncoder(ensure_ascii=False).encode
 _EARLY = 256
 """Checkpoints whose writes came before them; the oldest are forgotten: their turn was refused."""
 
@@ -231,8 +232,7 @@ class SqliteSaver(BaseCheckpointSaver[str]):
         packed = self._packed
         rest, lists = self._items.split(checkpoint)
         bare = packed.bare(rest)
-        about = json.dumps(get_checkpoint_metadata(config, metadata), ensure_ascii=False)
-        beside = about.encode("utf-8", "ignore")
+        beside = _json(get_checkpoint_metadata(config, metadata)).encode("utf-8", "ignore")
 
         def work(connection: Connection) -> tuple[rows.Place, Sequence[Fresh]]:
             self._writer.check_next(connection, place, config["configurable"], metadata)
@@ -356,7 +356,10 @@ def _config(thread_id: str, namespace: str, checkpoint_id: str, **more: Any) -> 
 
 @asynccontextmanager
 async def open_sqlite(
-    path: str | Path, *states: type[Any], durability: Durability = "NORMAL"
+    path: str | Path,
+    *states: type[Any],
+    durability: Durability = "NORMAL",
+    key: str | bytes | None = None,
 ) -> AsyncGenerator[SqliteSaver]:
     """The saver in the file `path`, made where it is missing, for a graph with these states (`Graph.states`).
 
@@ -364,16 +367,18 @@ async def open_sqlite(
         path: The file. One that langgraph's own sqlite saver made is taken over.
         states: What checkpoints may hold.
         durability: `NORMAL`; or `FULL`, which waits for the disk at every step, the event loop held.
+        key: Encrypts what is kept (`Sealed`); None does not.
 
     Raises:
         GraphError: The state declares a type that would not come back as itself.
         ThreadError: The file cannot be opened, is none of ours, or has another format.
+        ConfigError: The key is none.
     """
-    serializer = strict_serializer(*states)
+    serializer, seal = strict_serializer(*states), seal_of(key)
     file = SqliteFile(path, prepare=prepare, refusal=_refusal, durability=durability)
     try:
         await file.transact(lambda connection: None, writes=False)
-        yield SqliteSaver(file, serde=serializer)
+        yield SqliteSaver(file, serde=serializer, seal=seal)
     finally:
         file.close()
 
