@@ -8,6 +8,9 @@ own. The rows take turns within each round, and the smallest CPU time of the rou
 adds. CPU is that of this process with all its threads. With the URL of a Postgres database, whose schema
 `stretto` is filled, there is a row for that too.
 
+An agent with a scripted model and a tool plays 200 turns of one thread: what a turn of the last ones writes
+and costs beside one of the first. Bytes are those that sqlite writes: content of rows, which it never shrinks.
+
 The event loop is held for the time of one call of the saver, without the waiting between, while 32 threads at
 a time play a chatbot's state of up to 40 messages.
 """
@@ -20,19 +23,35 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any, NamedTuple, TypedDict
 
 from benchmarks_bars import bar, show
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.graph import END, START, StateGraph
 
-from stretto.messages import Message
+from stretto import Agent, tool
+from stretto.messages import Message, ToolCall
+from stretto.testing import ScriptedModel
+from stretto.threads import Retention
 from stretto.threads.checkpoint.sqlite import open_sqlite
 from stretto.threads.stores import open_store
 
 NODES = 10
 ADDED, HELD = 0.5, 5.0
 """Milliseconds: of CPU that our saver may add a superstep, and that it may hold the loop at p99."""
+GROWTH = 1.5
+"""What a late turn may write and cost, times an early one."""
+TURNS = 25
+"""How many turns are one figure."""
+
+
+class Cost(NamedTuple):
+    """Of one turn."""
+
+    cpu: float
+    """Milliseconds."""
+    bytes: int
+    """In the store after it."""
 
 
 class State(TypedDict, total=False):
@@ -133,6 +152,63 @@ async def held(folder: Path, each: int) -> list[float]:
 
         await asyncio.gather(*(play() for _ in range(32)))
     return sorted(times)
+
+
+@tool
+def stock(item: str) -> str:
+    """How many there are.
+
+    Args:
+        item: Of the shop.
+    """
+    return f"There are 23 of `{item}` in the store by the river, and 5 more are on their way. " * 3
+
+
+async def long_thread(threads: Path | str, retention: Retention | None, turns: int) -> list[Cost]:
+    """What each turn of one thread costs."""
+    said = "There are 23 in the store by the river, and the others come in on Tuesday. " * 4
+
+    def answer(asked: Any) -> Any:
+        if asked.messages[-1].role == "tool":
+            return said
+        return ToolCall(f"c{len(asked.messages)}", "stock", '{"item": "lamp"}')
+
+    agent = Agent(model=ScriptedModel(otherwise=answer), tools=[stock], threads=threads, retention=retention)
+    found: list[Cost] = []
+    for number in range(turns):
+        before = time.process_time()
+        await agent.run(f"How many lamps are there, and when do more come? ({number})", thread_id="t")
+        found.append(Cost((time.process_time() - before) * 1000, await size_of(agent)))
+    await agent.close()
+    return found
+
+
+async def size_of(agent: Agent) -> int:
+    """Bytes of content in the agent's threads."""
+    saver = (await agent._opened.compiled(kept=True)).checkpointer
+    if not hasattr(saver, "file"):
+        return 0
+    sizes = "SELECT TOTAL(LENGTH({})) FROM {}"
+    asked = [
+        ("checkpoint", "checkpoints"),
+        ("value", "writes"),
+        ("content", "items"),
+        ("type", "checkpoints"),
+    ]
+    return await saver.file.transact(
+        lambda connection: sum(int(connection.execute(sizes.format(*each)).fetchone()[0]) for each in asked)
+    )
+
+
+def grown(costs: list[Cost]) -> dict[str, tuple[float, float]]:
+    """CPU milliseconds and bytes a turn, by the turns they are the mean of."""
+    parts: dict[str, tuple[float, float]] = {}
+    for first in range(0, len(costs), TURNS):
+        part = costs[first : first + TURNS]
+        start = costs[first - 1].bytes if first else 0
+        cpu = sum(each.cpu for each in part) / len(part)
+        parts[f"turns {first + 1}-{first + len(part)}"] = cpu, (part[-1].bytes - start) / len(part)
+    return parts
 
 
 def main() -> None:

@@ -2,6 +2,8 @@
 
 A statement takes microseconds: handing it to a thread would cost more. Another process's transaction is
 waited for asleep, never with the loop held. A killed process leaves nothing half done. Knows no table.
+
+The path `:memory:` is one in memory, empty when opened, that is gone when it is closed.
 """
 
 import asyncio
@@ -103,11 +105,12 @@ class SqliteFile:
             return result
 
     def _connection(self) -> sqlite3.Connection:
-        if self._opened is not None and self._opened[0] == os.getpid():
+        memory = str(self.path) == ":memory:"
+        if self._opened is not None and (memory or self._opened[0] == os.getpid()):
             return self._opened[1]
         self._forget()
         try:
-            if str(self.path) != ":memory:":
+            if not memory:
                 private_file(self.path)
             connection = sqlite3.connect(self.path, timeout=0, isolation_level=None, check_same_thread=False)
         except (OSError, ValueError) as error:

@@ -6,6 +6,7 @@ value. Extend it by subclassing: `class Claim(Conversation): amount: float`.
 
 import uuid
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Annotated, Any, TypedDict, TypeVar
 
 import msgspec
@@ -15,14 +16,15 @@ from stretto.messages import Message, as_message
 from stretto.results import Citation, Missing
 
 T = TypeVar("T")
+_id_of = attrgetter("id")
 
 
 def add_messages(old: Sequence[Any], new: Any) -> list[Any]:
     """Appends the new messages, with ids where they have none; one with a known id replaces the old one."""
     added = [_with_id(message) for message in _as_list(new)]
-    places = {message.id: index for index, message in enumerate(old)}
-    if not any(message.id in places for message in added):
+    if set(map(_id_of, old)).isdisjoint(map(_id_of, added)):
         return [*old, *added]
+    places = {message.id: index for index, message in enumerate(old)}
     merged = list(old)
     for message in added:
         if message.id in places:

@@ -68,9 +68,10 @@ def answered(messages: Sequence[Message]) -> list[Message]:
                 if isinstance(part, ToolResult):
                     open_calls.pop(part.call_id, None)
         else:
-            whole += _not_ended(open_calls)
+            if open_calls:
+                whole += _not_ended(open_calls)
             if message.role == "assistant":
-                open_calls = {call.id: call for call in message.tool_calls}
+                open_calls = {part.id: part for part in message.parts if isinstance(part, ToolCall)}
         whole.append(message)
     return whole + _not_ended(open_calls)
 

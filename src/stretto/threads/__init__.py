@@ -4,6 +4,7 @@ stores.py     which stores there are, by name   database.py  what they run trans
 tables.py     all tables of it                  checkpoint/  langgraph savers and the serializer
 runs.py       the rows of runs and leases       turns.py     who plays a thread, and who waits
 record.py     the events of runs, kept          retention.py how much of them is kept
+seal.py       checksums and encryption of what is kept
 """
 
 from stretto.threads.retention import Retention

@@ -39,10 +39,13 @@ def store_of(threads: str | Path) -> str:
     return "postgres"
 
 
-def open_store(name: str, path: str | Path, *states: type[Any]) -> AbstractAsyncContextManager[Any]:
+def open_store(
+    name: str, path: str | Path, *states: type[Any], key: str | bytes | None = None
+) -> AbstractAsyncContextManager[Any]:
     """The saver called `name` for a graph with these states (`Graph.states`), as an async context.
 
-    `path` is a file for sqlite, and a URL for postgres.
+    `path` is a file for sqlite, and a URL for postgres. With a `key` (32 bytes, as 64 hexadecimal digits)
+    what is kept is encrypted, and what is there must be.
 
     Raises:
         ConfigError: There is no store of this name.
@@ -50,4 +53,4 @@ def open_store(name: str, path: str | Path, *states: type[Any]) -> AbstractAsync
     if name not in STORES:
         raise ConfigError(f"there is no thread store `{name}`; there are {', '.join(sorted(STORES))}")
     module, function = STORES[name].split(":")
-    return getattr(import_module(module), function)(path, *states)
+    return getattr(import_module(module), function)(path, *states, key=key)

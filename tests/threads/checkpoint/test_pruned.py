@@ -45,15 +45,6 @@ def echoing(**options: Any) -> Agent:
 async def size(agent: Agent) -> dict[str, int]:
     """How much the agent's store holds, by kind."""
     saver = (await agent._opened.kept()).compiled.checkpointer
-    if hasattr(saver, "storage"):
-        spaces = [space for thread in saver.storage.values() for space in thread.values()]
-        written = sum(len(writes) for writes in saver.writes.values())
-        return {
-            "threads": len(saver.storage),
-            "checkpoints": sum(map(len, spaces)),
-            "writes": written,
-            "keys": len(saver.blobs) + len(saver.writes) + len(saver._versions) + len(spaces),
-        }
     queries = {
         "threads": "SELECT COUNT(DISTINCT thread_id) FROM checkpoints",
         "checkpoints": "SELECT COUNT(*) FROM checkpoints",

@@ -6,10 +6,12 @@ its tip. Their ids hold a time of day, which can be set back.
 """
 
 import json
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any
 
+from stretto._internal.faults import reach
 from stretto.errors import ThreadError
-from stretto.threads.database import Connection
+from stretto.threads.database import Connection, Work
 from stretto.threads.tables import COLUMNS
 
 _WRITTEN = "thread_id, checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type, value"
@@ -46,6 +48,14 @@ _OLD_THREADS = """SELECT thread_id FROM checkpoints GROUP BY thread_id
     ORDER BY MAX(seq) DESC LIMIT 9223372036854775807 OFFSET ?"""
 _NEXT = "SELECT seq, thread_id, metadata FROM checkpoints WHERE seq > ? ORDER BY seq LIMIT 1000"
 
+_TABLES = {
+    "checkpoints": (COLUMNS, "seq"),
+    "writes": (_WRITTEN, "task_id, idx"),
+    "items": ("thread_id, item, type, content", "item"),
+}
+"""Their columns, and in which order they are copied."""
+
+Moved = Callable[..., bytes | None]
 Place = tuple[str, str, str]
 """Thread, namespace and checkpoint id."""
 
@@ -81,6 +91,41 @@ def found_by(
     return connection.execute(query + " ORDER BY seq DESC", values).fetchall()
 
 
+def about_of(metadata: bytes | None) -> Any:
+    """The metadata of a checkpoint; raises ThreadError where they are damaged."""
+    try:
+        return json.loads(metadata) if metadata else {}
+    except ValueError:
+        raise ThreadError("the metadata of a checkpoint are damaged") from None
+
+
+def matching(
+    config: Any, filter: Mapping[str, Any] | None, before: Any, limit: int | None
+) -> Work[list[int]]:
+    """Numbers of checkpoints, the last first: what `list` of langgraph's protocol is asked for."""
+    given: Any = config["configurable"] if config else {}
+    thread_id = given.get("thread_id")
+    earlier = before["configurable"].get("checkpoint_id") if before else None
+
+    def work(connection: Connection) -> list[int]:
+        found = found_by(
+            connection,
+            None if thread_id is None else str(thread_id),
+            given.get("checkpoint_ns"),
+            given.get("checkpoint_id"),
+            earlier,
+        )
+        if filter:
+            found = [row for row in found if _holds(about_of(row[1]), filter)]
+        return [seq for seq, _ in found[:limit]]
+
+    return work
+
+
+def _holds(metadata: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    return all(metadata.get(key) == value for key, value in wanted.items())
+
+
 def drop_older(
     connection: Connection,
     thread_id: str,
@@ -93,24 +138,27 @@ def drop_older(
 
     The namespaces of tasks are of no use once their turn has ended, and go unless it is `waiting`.
     """
+    reach("prune.before")
     older = connection.execute(_OLDER, (thread_id, keep)).fetchall()
     old = [seq for seq, *place in older if tuple(place) not in needed]
     if not waiting:
         old += [seq for (seq,) in connection.execute(_OF_TASKS, (thread_id,)).fetchall()]
     _drop(connection, old, [thread_id])
+    reach("prune.after")
 
 
-def drop_runs(connection: Connection, run_ids: Iterable[str]) -> None:
-    """Drops what was written by these runs."""
+def drop_runs(connection: Connection, run_ids: Iterable[str]) -> set[str]:
+    """Drops what was written by these runs; gives their threads."""
     wanted, last = set(run_ids), -1
     old: list[int] = []
     threads: set[str] = set()
     while found := connection.execute(_NEXT, (last,)).fetchall():
         for last, thread_id, metadata in found:
-            if json.loads(metadata or b"{}").get("run_id") in wanted:
+            if about_of(metadata).get("run_id") in wanted:
                 old.append(last)
                 threads.add(thread_id)
     _drop(connection, old, threads)
+    return threads
 
 
 def _drop(connection: Connection, old: Iterable[int], threads: Iterable[str]) -> None:
@@ -120,8 +168,10 @@ def _drop(connection: Connection, old: Iterable[int], threads: Iterable[str]) ->
 
 def drop_thread(connection: Connection, thread_id: str) -> None:
     """Drops all of a thread."""
-    connection.execute("DELETE FROM checkpoints WHERE thread_id = ?", (thread_id,))
-    connection.execute("DELETE FROM writes WHERE thread_id = ?", (thread_id,))
+    reach("delete.before")
+    for table in _TABLES:
+        connection.execute(f"DELETE FROM {table} WHERE thread_id = ?", (thread_id,))
+    reach("delete.after")
 
 
 def drop_oldest(connection: Connection, keep: int, playing: Collection[str]) -> None:
@@ -131,14 +181,24 @@ def drop_oldest(connection: Connection, keep: int, playing: Collection[str]) -> 
             drop_thread(connection, thread_id)
 
 
-def copy_thread(connection: Connection, source: str, target: str) -> None:
-    """Copies all of a thread; raises ThreadError where there is a thread `target`."""
+def copy_thread(connection: Connection, source: str, target: str, moved: Moved) -> None:
+    """Copies all of a thread; raises ThreadError where there is a thread `target`.
+
+    Args:
+        connection: In a transaction.
+        source: A thread.
+        target: Its copy.
+        moved: Gives the content of a row of the copy, for table, threads, and the row from its `type` on.
+    """
     if connection.execute("SELECT 1 FROM checkpoints WHERE thread_id = ? LIMIT 1", (target,)).fetchone():
         raise ThreadError(f"there is a thread `{target}`; copy to a name that is free, or delete it first")
-    for table, columns, order in (("checkpoints", COLUMNS, "seq"), ("writes", _WRITTEN, "task_id, idx")):
+    for table, (columns, order) in _TABLES.items():
         rest = columns.removeprefix("thread_id, ")
-        connection.execute(
-            f"INSERT INTO {table} (thread_id, {rest}) SELECT ?, {rest} FROM {table} WHERE thread_id = ? "
-            f"ORDER BY {order}",
-            (target, source),
-        )
+        kind = rest.split(", ").index("type")
+        query = f"SELECT {rest} FROM {table} WHERE thread_id = ? ORDER BY {order}"
+        copies = [
+            (target, *row[: kind + 1], moved(table, source, target, *row[kind:]), *row[kind + 2 :])
+            for row in connection.execute(query, (source,)).fetchall()
+        ]
+        marks = ", ".join("?" * (rest.count(",") + 2))
+        connection.executemany(f"INSERT INTO {table} ({columns}) VALUES ({marks})", copies)

@@ -7,7 +7,7 @@ savers; who may write is `writer.py`'s to say, and what is asked of the tables s
 import asyncio
 import json
 import random
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -21,15 +21,20 @@ from langgraph.checkpoint.base import (
 )
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
+from stretto._internal.faults import reach
 from stretto._internal.sqlite_file import Durability, SqliteFile
 from stretto.errors import ThreadError
 from stretto.threads.checkpoint import rows
+from stretto.threads.checkpoint.items import Fresh, Items, mark_anew
+from stretto.threads.checkpoint.packed import Packed
 from stretto.threads.checkpoint.serializer import strict_serializer
 from stretto.threads.checkpoint.writer import TIP, OneWriter
 from stretto.threads.database import Connection, Database, Work
 from stretto.threads.retention import Retention
+from stretto.threads.seal import Checked, Seal, seal_of
 from stretto.threads.tables import prepare
 
+_json = json.JSONEncoder(ensure_ascii=False).encode
 _EARLY = 256
 """Checkpoints whose writes came before them; the oldest are forgotten: their turn was refused."""
 
@@ -40,11 +45,13 @@ class SqliteSaver(BaseCheckpointSaver[str]):
     Args:
         file: With the tables of `tables.py`.
         serde: For checkpoints and writes.
+        seal: What stands around their bytes; a checksum where None.
     """
 
-    def __init__(self, file: Database, *, serde: SerializerProtocol) -> None:
+    def __init__(self, file: Database, *, serde: SerializerProtocol, seal: Seal | None = None) -> None:
         super().__init__(serde=serde)
         self.file = file
+        self._seal, self._items = seal or Checked(), Items()
         self._order: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._writer = OneWriter()
         self._early: dict[rows.Place, list[tuple[str, list[Any]]]] = {}
@@ -73,7 +80,7 @@ class SqliteSaver(BaseCheckpointSaver[str]):
             before: Only those with a smaller id than the one it names.
             limit: At most so many.
         """
-        for seq in self.file.transact_now(_matching(config, filter, before, limit), writes=False):
+        for seq in self.file.transact_now(rows.matching(config, filter, before, limit), writes=False):
             found = self.file.transact_now(self._numbered(seq), writes=False)
             if found is not None:
                 yield found
@@ -87,7 +94,7 @@ class SqliteSaver(BaseCheckpointSaver[str]):
         limit: int | None = None,
     ) -> AsyncIterator[CheckpointTuple]:
         """As `list`."""
-        for seq in await self.file.transact(_matching(config, filter, before, limit), writes=False):
+        for seq in await self.file.transact(rows.matching(config, filter, before, limit), writes=False):
             found = await self.file.transact(self._numbered(seq), writes=False)
             if found is not None:
                 yield found
@@ -98,15 +105,13 @@ class SqliteSaver(BaseCheckpointSaver[str]):
         Raises:
             ThreadConflict: The parent is not the tip of its thread.
         """
-        place = self.file.transact_now(self._put(config, checkpoint, metadata), key=_place(config)[0])
-        self._early.pop(place, None)
-        return _config(*place)
+        return self._kept(
+            *self.file.transact_now(self._put(config, checkpoint, metadata), key=_place(config)[0])
+        )
 
     async def aput(self, config: Any, checkpoint: Any, metadata: Any, new_versions: Any) -> Any:
         """As `put`."""
-        place: rows.Place = await self._in_order(self._put(config, checkpoint, metadata), _place(config)[0])
-        self._early.pop(place, None)
-        return _config(*place)
+        return self._kept(*await self._in_order(self._put(config, checkpoint, metadata), _place(config)[0]))
 
     def put_writes(
         self, config: Any, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
@@ -138,23 +143,19 @@ class SqliteSaver(BaseCheckpointSaver[str]):
 
     def delete_for_runs(self, run_ids: Sequence[str]) -> None:
         """Drops what these runs wrote (`run_id` in the metadata); a DeltaChannel may need it."""
-        self.file.transact_now(lambda connection: rows.drop_runs(connection, run_ids))
+        self.file.transact_now(lambda connection: self._drop_runs(connection, run_ids))
 
     async def adelete_for_runs(self, run_ids: Sequence[str]) -> None:
         """As `delete_for_runs`."""
-        await self._in_order(lambda connection: rows.drop_runs(connection, run_ids))
+        await self._in_order(lambda connection: self._drop_runs(connection, run_ids))
 
     def copy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
         """Copies all of a thread to one that is not there yet; raises ThreadError where it is."""
-        self.file.transact_now(
-            lambda connection: rows.copy_thread(connection, source_thread_id, target_thread_id)
-        )
+        self.file.transact_now(lambda connection: self._copy(connection, source_thread_id, target_thread_id))
 
     async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
         """As `copy_thread`."""
-        await self._in_order(
-            lambda connection: rows.copy_thread(connection, source_thread_id, target_thread_id)
-        )
+        await self._in_order(lambda connection: self._copy(connection, source_thread_id, target_thread_id))
 
     def prune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
         """Drops all of these threads (`delete`), or all but what it takes to go on (`keep_latest`)."""
@@ -169,7 +170,7 @@ class SqliteSaver(BaseCheckpointSaver[str]):
         if keep.checkpoints is not None:
             count = keep.checkpoints
             await self._in_order(
-                lambda connection: rows.drop_older(connection, thread_id, keep=count, waiting=waiting),
+                lambda connection: self._drop_older(connection, thread_id, keep=count, waiting=waiting),
                 thread_id,
             )
 
@@ -212,32 +213,45 @@ class SqliteSaver(BaseCheckpointSaver[str]):
         thread_id, namespace, checkpoint_id, parent, kind, content, metadata = row
         tip = checkpoint_id if latest else rows.tip_of(connection, thread_id, namespace)
         written = connection.execute(rows.WRITES, (thread_id, namespace, checkpoint_id)).fetchall()
+        packed = self._packed
+        whole = packed.value("checkpoints", thread_id, kind, content, metadata)
         return CheckpointTuple(
             _config(thread_id, namespace, checkpoint_id, **{} if tip == checkpoint_id else {TIP: tip}),
-            self.serde.loads_typed((kind, content)),
-            json.loads(metadata) if metadata else {},
+            self._items.fill(connection, thread_id, kind, whole, packed),
+            rows.about_of(metadata),
             _config(thread_id, namespace, parent) if parent else None,
             [
-                (task, channel, self.serde.loads_typed((kind, value)))
+                (task, channel, packed.value("writes", thread_id, kind, value))
                 for task, channel, kind, value in written
             ],
         )
 
-    def _put(self, config: Any, checkpoint: Any, metadata: Any) -> Work[rows.Place]:
+    def _put(self, config: Any, checkpoint: Any, metadata: Any) -> Work[tuple[rows.Place, Sequence[Fresh]]]:
         thread_id, namespace, parent = _place(config)
         place: rows.Place = (thread_id, namespace, checkpoint["id"])
-        content = self.serde.dumps_typed(checkpoint)
-        about = json.dumps(get_checkpoint_metadata(config, metadata), ensure_ascii=False)
-        row = (*place, parent, *content, about.encode("utf-8", "ignore"))
+        packed = self._packed
+        rest, lists = self._items.split(checkpoint)
+        bare = packed.bare(rest)
+        beside = _json(get_checkpoint_metadata(config, metadata)).encode("utf-8", "ignore")
 
-        def work(connection: Connection) -> rows.Place:
+        def work(connection: Connection) -> tuple[rows.Place, Sequence[Fresh]]:
             self._writer.check_next(connection, place, config["configurable"], metadata)
-            connection.execute(rows.PUT, row)
+            reach("checkpoint.put.before")
+            names, fresh = self._items.keep(connection, thread_id, lists, packed)
+            row = packed.row("checkpoints", thread_id, bare, names=names, metadata=beside)
+            connection.execute(rows.PUT, (*place, parent, *row, beside))
             for statement, early in self._early.get(place, ()):
                 connection.executemany(statement, early)
-            return place
+            reach("checkpoint.put.after")
+            return place, fresh
 
         return work
+
+    def _kept(self, place: rows.Place, fresh: Sequence[Fresh]) -> Any:
+        """What `put` gives, once it is committed."""
+        self._early.pop(place, None)
+        self._items.remember(place[0], fresh)
+        return _config(*place)
 
     def _put_writes(
         self,
@@ -252,6 +266,7 @@ class SqliteSaver(BaseCheckpointSaver[str]):
         place = thread_id, namespace, checkpoint_id or ""
         again = all(channel in WRITES_IDX_MAP for channel, _ in writes)
         statement = rows.PUT_WRITE_AGAIN if again else rows.PUT_WRITE
+        packed = self._packed
         written = [
             (
                 *place,
@@ -259,14 +274,16 @@ class SqliteSaver(BaseCheckpointSaver[str]):
                 task_path,
                 WRITES_IDX_MAP.get(channel, index),
                 channel,
-                *self.serde.dumps_typed(value),
+                *packed.row("writes", thread_id, packed.bare(value)),
             )
             for index, (channel, value) in enumerate(writes)
         ]
 
         def work(connection: Connection) -> None:
             if self._writer.check_open(connection, place, config["configurable"], late=late):
+                reach("writes.put.before")
                 connection.executemany(statement, written)
+                reach("writes.put.after")
                 return
             self._early.setdefault(place, []).append((statement, written))  # kept with their checkpoint
             if len(self._early) > _EARLY:
@@ -284,9 +301,25 @@ class SqliteSaver(BaseCheckpointSaver[str]):
                     rows.drop_thread(connection, thread_id)
                     continue
                 needed = self._seeds(connection, thread_id)
-                rows.drop_older(connection, thread_id, keep=1, waiting=True, needed=needed)
+                self._drop_older(connection, thread_id, keep=1, waiting=True, needed=needed)
 
         return work
+
+    @property
+    def _packed(self) -> Packed:
+        return Packed(self.serde, self._seal)
+
+    def _drop_older(self, connection: Connection, thread_id: str, **given: Any) -> None:
+        rows.drop_older(connection, thread_id, **given)
+        self._items.sweep(connection, thread_id)
+
+    def _drop_runs(self, connection: Connection, run_ids: Sequence[str]) -> None:
+        for thread_id in rows.drop_runs(connection, run_ids):
+            self._items.sweep(connection, thread_id)
+
+    def _copy(self, connection: Connection, source: str, target: str) -> None:
+        rows.copy_thread(connection, source, target, self._packed.moved)
+        mark_anew(connection, target)
 
     def _seeds(self, connection: Connection, thread_id: str) -> set[tuple[str, str]]:
         """The ancestors (namespace, id) from which the DeltaChannels of the tips are put together."""
@@ -296,39 +329,13 @@ class SqliteSaver(BaseCheckpointSaver[str]):
         )
         for (namespace,) in namespaces.fetchall():
             row = connection.execute(rows.LATEST, (thread_id, namespace)).fetchone()
-            missing = set(json.loads(row[6] or b"{}").get("counters_since_delta_snapshot") or ())
+            missing = set(rows.about_of(row[6]).get("counters_since_delta_snapshot") or ())
             while row and missing and row[3]:
                 row = connection.execute(rows.ONE, (thread_id, namespace, row[3])).fetchone()
                 if row:
                     needed.add((namespace, row[2]))
-                    missing -= self.serde.loads_typed((row[4], row[5]))["channel_values"].keys()
+                    missing -= self._packed.value("checkpoints", thread_id, *row[4:])["channel_values"].keys()
         return needed
-
-
-def _matching(
-    config: Any, filter: Mapping[str, Any] | None, before: Any, limit: int | None
-) -> Work[list[int]]:
-    given: Any = config["configurable"] if config else {}
-    thread_id = given.get("thread_id")
-    earlier = before["configurable"].get("checkpoint_id") if before else None
-
-    def work(connection: Connection) -> list[int]:
-        found = rows.found_by(
-            connection,
-            None if thread_id is None else str(thread_id),
-            given.get("checkpoint_ns"),
-            given.get("checkpoint_id"),
-            earlier,
-        )
-        if filter:
-            found = [row for row in found if _holds(json.loads(row[1] or b"{}"), filter)]
-        return [seq for seq, _ in found[:limit]]
-
-    return work
-
-
-def _holds(metadata: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
-    return all(metadata.get(key) == value for key, value in wanted.items())
 
 
 def _place(config: Any) -> tuple[str, str, str | None]:
@@ -349,7 +356,10 @@ def _config(thread_id: str, namespace: str, checkpoint_id: str, **more: Any) -> 
 
 @asynccontextmanager
 async def open_sqlite(
-    path: str | Path, *states: type[Any], durability: Durability = "NORMAL"
+    path: str | Path,
+    *states: type[Any],
+    durability: Durability = "NORMAL",
+    key: str | bytes | None = None,
 ) -> AsyncGenerator[SqliteSaver]:
     """The saver in the file `path`, made where it is missing, for a graph with these states (`Graph.states`).
 
@@ -357,16 +367,18 @@ async def open_sqlite(
         path: The file. One that langgraph's own sqlite saver made is taken over.
         states: What checkpoints may hold.
         durability: `NORMAL`; or `FULL`, which waits for the disk at every step, the event loop held.
+        key: Encrypts what is kept (`Sealed`); None does not.
 
     Raises:
         GraphError: The state declares a type that would not come back as itself.
         ThreadError: The file cannot be opened, is none of ours, or has another format.
+        ConfigError: The key is none.
     """
-    serializer = strict_serializer(*states)
+    serializer, seal = strict_serializer(*states), seal_of(key)
     file = SqliteFile(path, prepare=prepare, refusal=_refusal, durability=durability)
     try:
         await file.transact(lambda connection: None, writes=False)
-        yield SqliteSaver(file, serde=serializer)
+        yield SqliteSaver(file, serde=serializer, seal=seal)
     finally:
         file.close()
 
