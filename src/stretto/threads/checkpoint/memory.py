@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.checkpoint.serde.types import INTERRUPT
 
 from stretto.threads.checkpoint.serializer import strict_serializer
-from stretto.threads.retention import Retention
+from stretto.threads.deletion import made_at
+from stretto.threads.retention import Aging, Retention
 
 _TASK = ":"
 """What stands before a task in the namespace of a checkpoint."""
@@ -25,6 +27,7 @@ class PrunedMemory(InMemorySaver):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)  # pyright: ignore[reportUnknownMemberType]
+        self._aging = Aging()
         self._versions: defaultdict[str, set[Any]] = defaultdict(set)
 
     def get_tuple(self, config: Any) -> Any:
@@ -70,11 +73,28 @@ class PrunedMemory(InMemorySaver):
         self._versions[thread_id] &= alive
 
     async def drop_oldest(self, keep: Retention, *, playing: Collection[str]) -> None:
-        """Drops the threads over the limit that were not used for longest, but none that is `playing`."""
+        """Drops threads over the limit, and those not used for too long, but none that is `playing`."""
         over = len(self.storage) - (keep.threads or len(self.storage))
         for thread_id in list(self.storage)[: max(over, 0)]:
             if thread_id not in playing:
                 self.delete_thread(thread_id)
+        since = self._aging.since(keep)
+        if since is not None:
+            for thread_id in [name for name in self.storage if name not in playing]:
+                used = self._used(thread_id)
+                if used is not None and used < since and not self._waits(thread_id):
+                    self.delete_thread(thread_id)
+
+    def _used(self, thread_id: str) -> float | None:
+        return made_at(
+            max((name for space in self.storage[thread_id].values() for name in space), default="")
+        )
+
+    def _waits(self, thread_id: str) -> bool:
+        tip = max(self.storage[thread_id].get("", ()), default="")
+        return any(
+            channel == INTERRUPT for _, channel, *_ in self.writes.get((thread_id, "", tip), {}).values()
+        )
 
 
 @asynccontextmanager

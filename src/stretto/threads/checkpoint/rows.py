@@ -6,9 +6,11 @@ its tip. Their ids hold a time of day, which can be set back.
 """
 
 import sqlite3
+import time
 from collections.abc import Collection, Iterable
 
 from stretto.errors import ThreadError
+from stretto.threads.deletion import delete_traces, unused_since
 from stretto.threads.tables import COLUMNS
 
 _WRITTEN = "thread_id, checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type, value"
@@ -40,6 +42,9 @@ _OLD_THREADS = """SELECT thread_id FROM checkpoints GROUP BY thread_id
     ORDER BY MAX(seq) DESC LIMIT -1 OFFSET ?"""
 _OF_RUN = """SELECT seq, thread_id FROM checkpoints
     WHERE json_extract(CAST(metadata AS TEXT), '$.run_id') = ?"""
+
+_AT_ONCE = 100
+"""Threads that have their days behind them and go in one transaction; the others go with the next ones."""
 
 Place = tuple[str, str, str]
 """Thread, namespace and checkpoint id."""
@@ -108,8 +113,14 @@ def _drop(connection: sqlite3.Connection, old: Iterable[int], threads: Iterable[
 
 def drop_thread(connection: sqlite3.Connection, thread_id: str) -> None:
     """Drops all of a thread."""
-    connection.execute("DELETE FROM checkpoints WHERE thread_id = ?", (thread_id,))
-    connection.execute("DELETE FROM writes WHERE thread_id = ?", (thread_id,))
+    delete_traces(connection, thread_id)
+
+
+def drop_unused(connection: sqlite3.Connection, since: float, playing: Collection[str]) -> None:
+    """Drops threads that were not used since then (seconds since 1970), but none that is `playing`."""
+    for thread_id in unused_since(connection, since, now=time.time(), limit=_AT_ONCE):
+        if thread_id not in playing:
+            drop_thread(connection, thread_id)
 
 
 def drop_oldest(connection: sqlite3.Connection, keep: int, playing: Collection[str]) -> None:

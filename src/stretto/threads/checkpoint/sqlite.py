@@ -26,7 +26,7 @@ from stretto.errors import ThreadError
 from stretto.threads.checkpoint import rows
 from stretto.threads.checkpoint.serializer import strict_serializer
 from stretto.threads.checkpoint.writer import TIP, OneWriter
-from stretto.threads.retention import Retention
+from stretto.threads.retention import Aging, Retention
 from stretto.threads.tables import prepare
 
 _EARLY = 256
@@ -46,6 +46,7 @@ class SqliteSaver(BaseCheckpointSaver[str]):
         self.file = file
         self._order = asyncio.Lock()
         self._writer = OneWriter()
+        self._aging = Aging()
         self._early: dict[rows.Place, list[tuple[str, list[Any]]]] = {}
 
     def get_tuple(self, config: Any) -> CheckpointTuple | None:
@@ -169,10 +170,13 @@ class SqliteSaver(BaseCheckpointSaver[str]):
             )
 
     async def drop_oldest(self, keep: Retention, *, playing: Collection[str]) -> None:
-        """Drops the threads over the limit that were not used for longest, but none that is `playing`."""
+        """Drops threads over the limit, and those not used for too long, but none that is `playing`."""
         if keep.threads is not None:
             count = keep.threads
             await self._in_order(lambda connection: rows.drop_oldest(connection, count, playing))
+        since = self._aging.since(keep)
+        if since is not None:
+            await self._in_order(lambda connection: rows.drop_unused(connection, since, playing))
 
     def get_next_version(self, current: Any, channel: None) -> str:
         """A number that goes up, with a random part: versions of two forks are never equal."""
