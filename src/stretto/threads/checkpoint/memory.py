@@ -28,7 +28,13 @@ class PrunedMemory(InMemorySaver):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)  # pyright: ignore[reportUnknownMemberType]
         self._aging = Aging()
+        self.graphs: dict[str, bytes] = {}
+        """Descriptions of graphs by fingerprint."""
         self._versions: defaultdict[str, set[Any]] = defaultdict(set)
+
+    async def aread_graph(self, fingerprint: str) -> bytes | None:
+        """The description of the graph whose checkpoints have this stamp."""
+        return self.graphs.get(fingerprint)
 
     def get_tuple(self, config: Any) -> Any:
         """As langgraph's, which makes an empty thread of one that it does not know."""

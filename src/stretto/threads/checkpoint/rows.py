@@ -43,6 +43,8 @@ _OLD_THREADS = """SELECT thread_id FROM checkpoints GROUP BY thread_id
 _OF_RUN = """SELECT seq, thread_id FROM checkpoints
     WHERE json_extract(CAST(metadata AS TEXT), '$.run_id') = ?"""
 
+PUT_GRAPH = "INSERT INTO graphs (fingerprint, content) VALUES (?, ?) ON CONFLICT (fingerprint) DO NOTHING"
+GRAPH = "SELECT content FROM graphs WHERE fingerprint = ?"
 _AT_ONCE = 100
 """Threads that have their days behind them and go in one transaction; the others go with the next ones."""
 

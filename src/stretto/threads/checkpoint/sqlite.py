@@ -47,6 +47,8 @@ class SqliteSaver(BaseCheckpointSaver[str]):
         self._order = asyncio.Lock()
         self._writer = OneWriter()
         self._aging = Aging()
+        self.graphs: dict[str, bytes] = {}
+        """Descriptions of graphs by fingerprint, to be kept with the first checkpoint that has its stamp."""
         self._early: dict[rows.Place, list[tuple[str, list[Any]]]] = {}
 
     def get_tuple(self, config: Any) -> CheckpointTuple | None:
@@ -100,12 +102,14 @@ class SqliteSaver(BaseCheckpointSaver[str]):
         """
         place = self.file.transact_now(self._put(config, checkpoint, metadata))
         self._early.pop(place, None)
+        self.graphs.pop(_stamp(config), None)
         return _config(*place)
 
     async def aput(self, config: Any, checkpoint: Any, metadata: Any, new_versions: Any) -> Any:
         """As `put`."""
         place: rows.Place = await self._in_order(self._put(config, checkpoint, metadata))
         self._early.pop(place, None)
+        self.graphs.pop(_stamp(config), None)
         return _config(*place)
 
     def put_writes(
@@ -178,6 +182,13 @@ class SqliteSaver(BaseCheckpointSaver[str]):
         if since is not None:
             await self._in_order(lambda connection: rows.drop_unused(connection, since, playing))
 
+    async def aread_graph(self, fingerprint: str) -> bytes | None:
+        """The description of the graph whose checkpoints have this stamp."""
+        found = await self.file.transact(
+            lambda connection: connection.execute(rows.GRAPH, (fingerprint,)).fetchone(), writes=False
+        )
+        return found[0] if found else self.graphs.get(fingerprint)
+
     def get_next_version(self, current: Any, channel: None) -> str:
         """A number that goes up, with a random part: versions of two forks are never equal."""
         number = current if isinstance(current, int) else int(current.split(".")[0]) if current else 0
@@ -232,6 +243,8 @@ class SqliteSaver(BaseCheckpointSaver[str]):
         def work(connection: sqlite3.Connection) -> rows.Place:
             self._writer.check_next(connection, place, config["configurable"], metadata)
             connection.execute(rows.PUT, row)
+            if _stamp(config) in self.graphs:
+                connection.execute(rows.PUT_GRAPH, (_stamp(config), self.graphs[_stamp(config)]))
             for statement, early in self._early.get(place, ()):
                 connection.executemany(statement, early)
             return place
@@ -328,6 +341,11 @@ def _matching(
 
 def _holds(metadata: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
     return all(metadata.get(key) == value for key, value in wanted.items())
+
+
+def _stamp(config: Any) -> str:
+    about: dict[str, Any] = config.get("metadata") or {}
+    return about.get("stretto_graph") or ""
 
 
 def _place(config: Any) -> tuple[str, str, str | None]:
