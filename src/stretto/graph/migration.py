@@ -15,8 +15,8 @@ from stretto.errors import GraphError, ThreadOutdated
 from stretto.graph.description import STAMP, GraphDescription
 from stretto.graph.ground import Interrupt, interrupt_id, new_checkpoint_id, task_hash
 from stretto.graph.parts import Blueprint
+from stretto.threads.carried import copy_tasks
 from stretto.threads.checkpoint.tips import BRANCH, INTERRUPT, JOIN, SENDS, Start, is_key, started_by
-from stretto.threads.tasks import copy_tasks
 
 _PULL, _PUSH = "__pregel_pull", "__pregel_push"
 
@@ -80,7 +80,9 @@ class Migration:
         tasks = _tasks(found, checkpoint, level, (space, now), step)
         if database := getattr(self._saver, "file", None):
             moves = [(old, new) for old, (new, _, _) in tasks.items()]
-            await database.transact(partial(copy_tasks, thread_id=self._thread, moves=moves))
+            await database.transact(
+                partial(copy_tasks, thread_id=self._thread, moves=moves), key=self._thread
+            )
         above = {**parents, now: checkpoint["id"]}
         for old, (new, then, name) in tasks.items():
             below, there = _within(space, f"{then}:{old}"), _within(now, f"{name}:{new}")

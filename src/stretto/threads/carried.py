@@ -1,7 +1,7 @@
-"""What is kept for the task of a node, and follows it where its id changes. Plain SQL.
+"""What goes along where a task gets another id, or a thread a fork. Plain SQL.
 
-Which tables these are is read from their declarations: those with a `thread_id` and a `task_id`, but for what
-langgraph's tasks wrote, which belongs to a checkpoint.
+Which tables hold rows of a task is read from their declarations: those with a `thread_id` and a `task_id`,
+but for what langgraph's tasks wrote, which belongs to a checkpoint.
 """
 
 import re
@@ -43,3 +43,21 @@ def copy_tasks(connection: Connection, thread_id: str, moves: Iterable[tuple[str
                 "WHERE thread_id = ? AND task_id = ? ON CONFLICT DO NOTHING",
                 (new, thread_id, old),
             )
+
+
+def copy_to_fork(connection: Connection, source: str, target: str) -> None:
+    """Lets the thread `target`, a fork of `source`, hold its media, and go on where a node of it stopped.
+
+    The journal goes along: what a node did before it stopped is not done again. Effects do not: what the fork
+    changes is its own, under keys of its own.
+    """
+    for table, columns in (("journal", OF_TASKS["journal"]), ("media_references", _MEDIA)):
+        names = ", ".join((*(["task_id"] if table == "journal" else []), *columns))
+        connection.execute(
+            f"INSERT INTO {table} (thread_id, {names}) SELECT ?, {names} FROM {table} WHERE thread_id = ? "
+            "ON CONFLICT DO NOTHING",
+            (target, source),
+        )
+
+
+_MEDIA = ["sha256", "tenant", "bytes", "kind"]
