@@ -1,4 +1,4 @@
-"""Threads are listed, shown, forked, compared, exported, deleted and pruned; a fork leaves its source alone."""
+"""Threads are listed, shown, forked, compared, exported, deleted and pruned; a fork leaves its source be."""
 
 import time
 from pathlib import Path
@@ -87,7 +87,7 @@ async def test_a_file_can_be_looked_at_without_its_agent(agent: Agent, path: Pat
 
 
 async def test_what_is_not_there_is_said(threads: ThreadsOf) -> None:
-    with pytest.raises(ThreadError, match="no thread `x`. Type: stretto threads list"):
+    with pytest.raises(ThreadError, match=r"no thread `x`\. Type: stretto threads list"):
         await threads.show("x")
     with pytest.raises(ThreadError, match="no checkpoint `y` of thread `x`"):
         await threads.fork("x", at="y")
