@@ -136,6 +136,7 @@ def test_pruning_by_age_and_by_number(said: Said, monkeypatch: pytest.MonkeyPatc
         (["prune", "--older-than", "0d"], 2, "write 30d, 2w or 12h"),
         (["list", "--limit", "0"], 2, "not a positive number"),
         (["show", "nobody"], 1, "there is no thread `nobody`"),
+        (["check", "--threads", "nowhere.sqlite"], 1, "there are no threads in `nowhere.sqlite`"),
         (["list", "--threads", "nowhere.sqlite"], 1, "there are no threads in `nowhere.sqlite`"),
     ],
 )

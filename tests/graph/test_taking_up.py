@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -37,6 +38,15 @@ async def ask(state: Any, ctx: RunContext) -> dict[str, Any]:
 
 async def done(state: Any) -> dict[str, Any]:
     return {"text": f"{state.get('text')}, {state.get('heard')}"}
+
+
+@dataclass
+class Claim:
+    number: str
+
+
+class Claims(State, total=False):
+    claim: Claim
 
 
 asked: list[str] = []
@@ -240,3 +250,31 @@ async def test_the_journal_and_the_effects_of_a_waiting_task_follow_it(tmp_path:
         rows = await saver.file.transact(lambda c: c.execute("SELECT * FROM journal").fetchall())
     assert asked[0] != asked[-1]
     assert ("t", asked[-1], 0, b"said") in rows
+
+
+async def test_a_class_that_the_state_no_longer_declares_is_read_where_migrate_names_its_state(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "t.sqlite"
+    old = line("first", "ask", "done", state=Claims)
+
+    async def standing(graph: Graph) -> Any:
+        async with open_store("sqlite", path, *graph.states) as saver:
+            return await thread_standing(graph.compile(saver), "t")
+
+    def bare(state: Any, old: Any) -> dict[str, Any]:
+        return {"size": int(state.pop("claim").number), **state}
+
+    def named(state: Claims, old: Any) -> dict[str, Any]:
+        return bare(state, old)
+
+    async with open_store("sqlite", path, *old.states) as saver:
+        given = {"text": "hello", "claim": Claim("7")}
+        await play(old.compile(saver), given, run=Run(), thread_id="t")
+    with pytest.raises(ThreadOutdated, match="`claim` is no longer in the state"):
+        await standing(line("first", "ask", "done"))
+    with pytest.raises(ThreadOutdated, match="annotate the first parameter of `migrate`"):
+        await standing(line("first", "ask", "done", migrate=bare))
+    found = await standing(line("first", "ask", "done", migrate=named))
+    assert found.state == {"text": "begun", "size": 7}
+    assert found.questions == {"ask": "Really?"}

@@ -1,4 +1,4 @@
-"""Journal and effects follow a task to its new id; a fork takes journal and media along, never the effects."""
+"""Journal and effects follow a task to its new id; a fork takes journal and media, never the effects."""
 
 import sqlite3
 from collections.abc import Iterator

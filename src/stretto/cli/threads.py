@@ -7,6 +7,7 @@ import argparse
 import asyncio
 import re
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import stretto.agent
@@ -108,6 +109,8 @@ async def _run(args: argparse.Namespace) -> int:
     if path is not None and args.action != "check":
         async with stretto.agent.threads_of(path) as threads:
             return await _act(args, threads)
+    if path is not None and not Path(path).is_file():
+        raise ConfigError(f"there are no threads in `{path}`; give the path of a threads.sqlite")
     name = getattr(args, "checked", None) or getattr(args, "agent", None)
     folder = find_project().agent_folder(name)
     agent = stretto.agent.Agent.from_folder(folder, threads=path)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from stretto.errors import ThreadOutdated
+from stretto.errors import ThreadError, ThreadOutdated
 from stretto.graph.description import STAMP, GraphDescription, described, kept_description
 from stretto.graph.difference import Difference, close_to, difference
 from stretto.graph.ground import Compiled
@@ -50,7 +50,15 @@ async def take_up(compiled: Compiled, config: Any, *, going_on: bool) -> bool:
         )
     if not apart:
         return False
-    found = {space: await saver.aget_tuple(_place(thread_id, space)) for space in tips}
+    try:
+        found = {space: await saver.aget_tuple(_place(thread_id, space)) for space in tips}
+    except ThreadError as error:
+        raise ThreadOutdated(
+            f"thread `{thread_id}` cannot be given its new form: {error}; annotate the first parameter of "
+            "`migrate` with the state of then, a TypedDict",
+            thread_id=thread_id,
+            keys=tuple(key for key, _ in apart.unfit),
+        ) from None
     level = level_of(mine.graph, old, mine.description)
     migration = Migration(saver, thread_id, found, mine.fingerprint)
     await migration.write(level, [key for key, _ in apart.unfit])

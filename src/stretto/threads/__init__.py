@@ -2,7 +2,8 @@
 
 stores.py      which stores there are, by name     database.py   what they run transactions on
 tables.py      all tables of it                   checkpoint/   langgraph savers and the serializer
-retention.py   how much of them is kept
+retention.py   how much of them is kept          deletion.py   every trace of one goes
+overview.py    which there are, how large        carried.py    what goes along with a fork
 """
 
 from stretto.threads.retention import Retention

@@ -4,4 +4,5 @@ types.py       which types a state declares, and which of them would not come ba
 serializer.py  the strict serializer
 sqlite.py      the saver in one file          rows.py    what is asked of its tables
 writer.py      which turn may write to it     memory.py  a saver that forgets
+tips.py        where threads stand            reading.py for those who only look
 """

@@ -9,6 +9,7 @@ import sqlite3
 import time
 from collections.abc import Collection, Iterable
 
+from stretto._internal.faults import reach
 from stretto.errors import ThreadError
 from stretto.threads.deletion import delete_traces, unused_since
 from stretto.threads.tables import COLUMNS
@@ -109,8 +110,10 @@ def drop_runs(connection: sqlite3.Connection, run_ids: Iterable[str]) -> None:
 
 
 def _drop(connection: sqlite3.Connection, old: Iterable[int], threads: Iterable[str]) -> None:
+    reach("prune.before")
     connection.executemany("DELETE FROM checkpoints WHERE seq = ?", [(seq,) for seq in old])
     connection.executemany(_LEFT_WRITES, [(thread_id,) for thread_id in threads])
+    reach("prune.after")
 
 
 def drop_thread(connection: sqlite3.Connection, thread_id: str) -> None:
