@@ -28,7 +28,8 @@ StrettoError
 │   └── ToolTimeout        the tool did not end in time
 ├── ThreadError            a conversation cannot go on as asked
 │   ├── ThreadBusy         another turn plays; this one was refused, and nothing of it is kept (HTTP 409)
-│   └── ThreadConflict     another turn took the thread further meanwhile; this one is not kept
+│   ├── ThreadConflict     another turn took the thread further meanwhile; this one is not kept
+│   └── ThreadOutdated     the graph was changed since: `nodes` are gone, or what `keys` hold does not fit
 ├── CounterError           limits and budgets cannot be counted: the file is broken, or held too long
 ├── LimitReached           steps, visits, or a budget of money, tokens, calls or time are used up
 └── NodeTimeout            a node did not end in time
@@ -199,6 +200,22 @@ class ThreadBusy(ThreadError):
 
 class ThreadConflict(ThreadError):
     """Another turn took the thread further meanwhile; what this one did since is not kept."""
+
+
+class ThreadOutdated(ThreadError):
+    """The graph was changed since the thread was left, and the thread cannot go on in it as it is.
+
+    Attributes:
+        thread_id: The thread.
+        nodes: Those it waits at, or goes to next, that are gone.
+        keys: State keys whose value does not fit the state of today.
+    """
+
+    def __init__(
+        self, message: str, *, thread_id: str, nodes: tuple[str, ...] = (), keys: tuple[str, ...] = ()
+    ) -> None:
+        super().__init__(message)
+        self.thread_id, self.nodes, self.keys = thread_id, nodes, keys
 
 
 class CounterError(StrettoError):

@@ -173,7 +173,8 @@ class Opened:
 
     async def make_room(self, compiled: Any) -> None:
         """Drops the oldest threads over the retention's limit, such as turns that were left have added."""
-        if compiled.checkpointer and self._retention.threads is not None:
+        limited = self._retention.threads is not None or self._retention.days is not None
+        if compiled.checkpointer and limited:
             await compiled.checkpointer.drop_oldest(self._retention, playing=self._playing)
 
     async def take_in(self, message: Message, run: Run) -> Message:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NoReturn, cast
 
 from stretto.errors import Pause, ThreadError
-from stretto.graph.ground import Interrupt, interrupt
+from stretto.graph.ground import interrupt
 
 SCHEMA = "stretto:answers"
 """The `$id` of the resume value's JSON Schema, by which our interrupts are told from others."""
@@ -57,7 +57,7 @@ def ask(questions: Mapping[str, Any]) -> NoReturn:
         interrupt(dict(questions), response_schema=schema)
 
 
-def questions_of(interrupts: Iterable[Interrupt]) -> dict[str, Any]:
+def questions_of(interrupts: Iterable[Any]) -> dict[str, Any]:
     """All questions that wait, by call id; a question of a plain langgraph node by its interrupt's id."""
     found: dict[str, Any] = {}
     for item in interrupts:
@@ -65,7 +65,7 @@ def questions_of(interrupts: Iterable[Interrupt]) -> dict[str, Any]:
     return found
 
 
-def resume_map(interrupts: Iterable[Interrupt], answers: Mapping[str, Any], thread_id: str) -> dict[str, Any]:
+def resume_map(interrupts: Iterable[Any], answers: Mapping[str, Any], thread_id: str) -> dict[str, Any]:
     """`answers` sorted to the interrupts that asked for them.
 
     Raises:
@@ -92,6 +92,6 @@ def resume_map(interrupts: Iterable[Interrupt], answers: Mapping[str, Any], thre
     return sorted_
 
 
-def _is_ours(item: Interrupt) -> bool:
+def _is_ours(item: Any) -> bool:
     schema: Any = item.response_schema
     return isinstance(schema, dict) and cast(Any, schema).get("$id") == SCHEMA

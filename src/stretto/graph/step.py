@@ -52,10 +52,12 @@ class Step(Runnable[Any, Any]):
         reducers: Mapping[str, Reducer],
         own: bool,
         takes: bool,
+        former: Sequence[str] = (),
     ) -> None:
         self.name = node.name
         self._node, self._body, self._way = node, body, way
         self._keys, self._reducers, self._own, self._takes = keys, reducers, own, takes
+        self._former = former
         self._simple = node.timeout is None and node.retry is ONCE
 
     def invoke(self, input: Any, config: Any = None, **kwargs: Any) -> Any:
@@ -68,7 +70,11 @@ class Step(Runnable[Any, Any]):
         base = running_context() or _plain_context(runtime)
         name = f"{base.node}/{self.name}" if base.node else self._node.name
         info = runtime.execution_info
-        ctx = base.at(name, info.task_id if info else "", earlier_answers(config, take=self._takes))
+        answers = earlier_answers(config, take=self._takes)
+        for former in self._former:  # a question without a call id was asked by its node's name of then
+            if former in answers:
+                answers[name] = answers[former]
+        ctx = base.at(name, info.task_id if info else "", answers)
         use_context(ctx)
         self._count(base.run, name)
         ctx.emit(NodeStarted())

@@ -23,6 +23,7 @@ from stretto.graph.ground import (
 )
 from stretto.graph.parts import END
 from stretto.graph.pause import questions_of, resume_map
+from stretto.graph.taking_up import is_of_today, take_up
 from stretto.messages import Message
 from stretto.threads.checkpoint.writer import LEASE
 
@@ -113,6 +114,8 @@ async def _from_the_first(
     ctx: RunContext,
 ) -> Played:
     """A turn that begins with an input, or goes on where the thread stopped."""
+    if not turn_input and compiled.checkpointer:
+        await _standing(compiled, config, going_on=True)
     playing, given = await _entered(compiled, config, turn_input, before, ctx)
     played = await _to_the_end(playing, given, config, durability)
     if played is not None:
@@ -157,7 +160,8 @@ async def _entered(
 
 async def thread_state(compiled: Compiled, thread_id: str) -> dict[str, Any]:
     """The state a thread is in; empty for a thread that never was."""
-    return (await thread_standing(compiled, thread_id)).state
+    snapshot = await compiled.aget_state(_config(compiled, thread_id, None))
+    return dict(snapshot.values or {})
 
 
 async def thread_messages(compiled: Compiled, thread_id: str) -> list[Message]:
@@ -165,9 +169,18 @@ async def thread_messages(compiled: Compiled, thread_id: str) -> list[Message]:
     return list((await thread_state(compiled, thread_id)).get("messages", ()))
 
 
-async def thread_standing(compiled: Compiled, thread_id: str) -> ThreadStanding:
-    """Where a thread stands; all is empty for a thread that never was."""
-    snapshot = await compiled.aget_state(_config(compiled, thread_id, None))
+async def thread_standing(compiled: Compiled, thread_id: str, *, lease: int = 0) -> ThreadStanding:
+    """Where a thread stands before its next turn; all is empty for a thread that never was.
+
+    Args:
+        compiled: What keeps the thread.
+        thread_id: The thread.
+        lease: The token by which a thread of an earlier graph may be taken up.
+
+    Raises:
+        ThreadOutdated: The graph was changed since, and cannot take it up.
+    """
+    snapshot = await _standing(compiled, _config(compiled, thread_id, None, lease), going_on=False)
     return ThreadStanding(dict(snapshot.values or {}), questions_of(snapshot.interrupts), snapshot.next)
 
 
@@ -187,6 +200,19 @@ def with_deltas(compiled: Compiled) -> list[str]:
     return [key for key, channel in compiled.channels.items() if isinstance(channel, DeltaChannel)]
 
 
+async def _standing(compiled: Compiled, config: Any, *, going_on: bool) -> Any:
+    """The snapshot of a thread, as langgraph gives it, that this graph can take up."""
+    try:
+        snapshot = await compiled.aget_state(config)
+    except ThreadError:  # it holds what the state of today does not declare
+        if not await take_up(compiled, config, going_on=going_on):
+            raise
+        return await compiled.aget_state(config)
+    if not is_of_today(compiled, snapshot.metadata) and await take_up(compiled, config, going_on=going_on):
+        snapshot = await compiled.aget_state(config)
+    return snapshot
+
+
 def _config(compiled: Compiled, thread_id: str, max_steps: int | None, lease: int = 0) -> dict[str, Any]:
     config: dict[str, Any] = {}
     if compiled.checkpointer:
@@ -203,5 +229,5 @@ async def _resuming(compiled: Compiled, config: Any, answers: Mapping[str, Any],
         raise ThreadError(
             "this graph keeps no threads, so there is nothing to resume; compile it with a checkpointer"
         )
-    snapshot = await compiled.aget_state(config)
+    snapshot = await _standing(compiled, config, going_on=True)
     return Command(resume=resume_map(snapshot.interrupts, answers, thread_id))

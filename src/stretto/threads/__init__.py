@@ -4,7 +4,8 @@ stores.py     which stores there are, by name   database.py  what they run trans
 tables.py     all tables of it                  checkpoint/  langgraph savers and the serializer
 runs.py       the rows of runs and leases       turns.py     who plays a thread, and who waits
 record.py     the events of runs, kept          retention.py how much of them is kept
-seal.py       checksums and encryption of what is kept
+seal.py       checksums and encryption          deletion.py  every trace of one goes
+overview.py   which there are, how large        carried.py   what goes along with a fork
 """
 
 from stretto.threads.retention import Retention

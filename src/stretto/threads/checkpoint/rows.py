@@ -6,12 +6,14 @@ its tip. Their ids hold a time of day, which can be set back.
 """
 
 import json
+import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from stretto._internal.faults import reach
 from stretto.errors import ThreadError
 from stretto.threads.database import Connection, Work
+from stretto.threads.deletion import delete_traces, unused_since
 from stretto.threads.tables import COLUMNS
 
 _WRITTEN = "thread_id, checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type, value"
@@ -56,6 +58,11 @@ _TABLES = {
 """Their columns, and in which order they are copied."""
 
 Moved = Callable[..., bytes | None]
+PUT_GRAPH = "INSERT INTO graphs (fingerprint, content) VALUES (?, ?) ON CONFLICT (fingerprint) DO NOTHING"
+GRAPH = "SELECT content FROM graphs WHERE fingerprint = ?"
+_AT_ONCE = 100
+"""Threads that have their days behind them and go in one transaction; the others go with the next ones."""
+
 Place = tuple[str, str, str]
 """Thread, namespace and checkpoint id."""
 
@@ -138,13 +145,11 @@ def drop_older(
 
     The namespaces of tasks are of no use once their turn has ended, and go unless it is `waiting`.
     """
-    reach("prune.before")
     older = connection.execute(_OLDER, (thread_id, keep)).fetchall()
     old = [seq for seq, *place in older if tuple(place) not in needed]
     if not waiting:
         old += [seq for (seq,) in connection.execute(_OF_TASKS, (thread_id,)).fetchall()]
     _drop(connection, old, [thread_id])
-    reach("prune.after")
 
 
 def drop_runs(connection: Connection, run_ids: Iterable[str]) -> set[str]:
@@ -162,16 +167,22 @@ def drop_runs(connection: Connection, run_ids: Iterable[str]) -> set[str]:
 
 
 def _drop(connection: Connection, old: Iterable[int], threads: Iterable[str]) -> None:
+    reach("prune.before")
     connection.executemany("DELETE FROM checkpoints WHERE seq = ?", [(seq,) for seq in old])
     connection.executemany(_LEFT_WRITES, [(thread_id,) for thread_id in threads])
+    reach("prune.after")
 
 
 def drop_thread(connection: Connection, thread_id: str) -> None:
     """Drops all of a thread."""
-    reach("delete.before")
-    for table in _TABLES:
-        connection.execute(f"DELETE FROM {table} WHERE thread_id = ?", (thread_id,))
-    reach("delete.after")
+    delete_traces(connection, thread_id)
+
+
+def drop_unused(connection: Connection, since: float, playing: Collection[str]) -> None:
+    """Drops threads that were not used since then (seconds since 1970), but none that is `playing`."""
+    for thread_id in unused_since(connection, since, now=time.time(), limit=_AT_ONCE):
+        if thread_id not in playing:
+            drop_thread(connection, thread_id)
 
 
 def drop_oldest(connection: Connection, keep: int, playing: Collection[str]) -> None:

@@ -30,7 +30,7 @@ from stretto.threads.checkpoint.packed import Packed
 from stretto.threads.checkpoint.serializer import strict_serializer
 from stretto.threads.checkpoint.writer import TIP, OneWriter
 from stretto.threads.database import Connection, Database, Work
-from stretto.threads.retention import Retention
+from stretto.threads.retention import Aging, Retention
 from stretto.threads.seal import Checked, Seal, seal_of
 from stretto.threads.tables import prepare
 
@@ -54,6 +54,9 @@ class SqliteSaver(BaseCheckpointSaver[str]):
         self._seal, self._items = seal or Checked(), Items()
         self._order: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._writer = OneWriter()
+        self._aging = Aging()
+        self.graphs: dict[str, bytes] = {}
+        """Descriptions of graphs by fingerprint, to be kept with the first checkpoint that has its stamp."""
         self._early: dict[rows.Place, list[tuple[str, list[Any]]]] = {}
 
     def get_tuple(self, config: Any) -> CheckpointTuple | None:
@@ -175,10 +178,20 @@ class SqliteSaver(BaseCheckpointSaver[str]):
             )
 
     async def drop_oldest(self, keep: Retention, *, playing: Collection[str]) -> None:
-        """Drops the threads over the limit that were not used for longest, but none that is `playing`."""
+        """Drops threads over the limit, and those not used for too long, but none that is `playing`."""
         if keep.threads is not None:
             count = keep.threads
             await self._in_order(lambda connection: rows.drop_oldest(connection, count, playing))
+        since = self._aging.since(keep)
+        if since is not None:
+            await self._in_order(lambda connection: rows.drop_unused(connection, since, playing))
+
+    async def aread_graph(self, fingerprint: str) -> bytes | None:
+        """The description of the graph whose checkpoints have this stamp."""
+        found = await self.file.transact(
+            lambda connection: connection.execute(rows.GRAPH, (fingerprint,)).fetchone(), writes=False
+        )
+        return found[0] if found else self.graphs.get(fingerprint)
 
     def get_next_version(self, current: Any, channel: None) -> str:
         """A number that goes up, with a random part: versions of two forks are never equal."""
@@ -240,6 +253,8 @@ class SqliteSaver(BaseCheckpointSaver[str]):
             names, fresh = self._items.keep(connection, thread_id, lists, packed)
             row = packed.row("checkpoints", thread_id, bare, names=names, metadata=beside)
             connection.execute(rows.PUT, (*place, parent, *row, beside))
+            if _stamp(config) in self.graphs:
+                connection.execute(rows.PUT_GRAPH, (_stamp(config), self.graphs[_stamp(config)]))
             for statement, early in self._early.get(place, ()):
                 connection.executemany(statement, early)
             reach("checkpoint.put.after")
@@ -336,6 +351,11 @@ class SqliteSaver(BaseCheckpointSaver[str]):
                     needed.add((namespace, row[2]))
                     missing -= self._packed.value("checkpoints", thread_id, *row[4:])["channel_values"].keys()
         return needed
+
+
+def _stamp(config: Any) -> str:
+    about: dict[str, Any] = config.get("metadata") or {}
+    return about.get("stretto_graph") or ""
 
 
 def _place(config: Any) -> tuple[str, str, str | None]:
