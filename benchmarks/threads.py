@@ -9,7 +9,7 @@ adds. CPU is that of this process with all its threads. With the URL of a Postgr
 `stretto` is filled, there is a row for that too.
 
 An agent with a scripted model and a tool plays 200 turns of one thread: what a turn of the last ones writes
-and costs beside one of the first. Bytes are those that sqlite writes: content of rows, which it never shrinks.
+and costs beside one of the first. Bytes are those that sqlite writes: content of rows; it never shrinks them.
 
 The event loop is held for the time of one call of the saver, without the waiting between, while 32 threads at
 a time play a chatbot's state of up to 40 messages.

@@ -12,6 +12,7 @@ from stretto.errors import ConfigError, ThreadConflict, ThreadError
 from stretto.graph import END, START, Conversation, Graph
 from stretto.messages import Message
 from stretto.threads import Retention
+from stretto.threads.runs import Ticket, arrive
 
 SECRET = "the parcel is behind the blue door"
 
@@ -91,8 +92,8 @@ async def test_what_is_not_there_is_said(threads: ThreadsOf) -> None:
         await threads.show("x")
     with pytest.raises(ThreadError, match="no checkpoint `y` of thread `x`"):
         await threads.fork("x", at="y")
-    async with Agent(talking(), threads="memory") as forgetful:
-        with pytest.raises(ThreadError, match="outside its memory"):
+    async with Agent(talking(), threads=None) as forgetful:
+        with pytest.raises(ThreadError, match="keeps no threads"):
             async with threads_of(forgetful):
                 pass
 
@@ -116,7 +117,7 @@ async def test_a_fork_of_a_waiting_thread_waits_too_with_effects_of_its_own(
     agent: Agent, threads: ThreadsOf
 ) -> None:
     await agent.run("wait", thread_id="a")
-    saver = (await agent._opened.compiled(kept=True)).checkpointer
+    saver = (await agent._opened.kept()).compiled.checkpointer
     await saver.file.transact(lambda c: c.execute("INSERT INTO journal VALUES ('a', 'task', 0, x'00')"))
     effect = ("a", "task", 0, "key", "t", "once", "{}", "done", 0.0, b"")
     await saver.file.transact(lambda c: c.execute(f"INSERT INTO effects VALUES ({'?, ' * 9}?)", effect))
@@ -163,7 +164,7 @@ async def test_a_deleted_thread_leaves_no_row_and_its_media_are_swept(agent: Age
     async def sweep() -> None:
         swept.append("now")
 
-    saver = (await agent._opened.compiled(kept=True)).checkpointer
+    saver = (await agent._opened.kept()).compiled.checkpointer
     threads = ThreadsOf(saver, agent=agent, sweep=sweep)
     assert await threads.delete(["a", "a", "unknown"]) == ["a"]
     assert swept == ["now"]
@@ -177,9 +178,9 @@ async def test_a_thread_whose_turn_runs_is_not_deleted_unless_told_so(
 ) -> None:
     await agent.run("hello", thread_id="a")
     await agent.run("hello", thread_id="b")
-    saver = (await agent._opened.compiled(kept=True)).checkpointer
-    lease = ("b", 1, "run", time.time() + 30)
-    await saver.file.transact(lambda c: c.execute("INSERT INTO leases VALUES (?, ?, ?, ?)", lease))
+    saver = (await agent._opened.kept()).compiled.checkpointer
+    ticket = Ticket("run", "b", "default", "agent", b"{}")
+    await saver.file.transact(lambda connection: arrive(connection, ticket, "reject"))
     with pytest.raises(ThreadConflict, match="a turn of thread `b` runs; stop it first"):
         await threads.delete(["a", "b"])
     assert await threads.count() == 2
@@ -192,7 +193,7 @@ async def test_all_of_a_tenant_goes_and_what_is_remembered_of_a_user(
 ) -> None:
     await agent.run("hello", thread_id="a")
     await agent.run("hello", thread_id="b")
-    saver = (await agent._opened.compiled(kept=True)).checkpointer
+    saver = (await agent._opened.kept()).compiled.checkpointer
 
     def fill(connection: Any) -> None:
         connection.execute("INSERT INTO media_references VALUES ('a', 'f00', 'acme', 3, 'image/png')")

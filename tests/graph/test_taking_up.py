@@ -181,7 +181,7 @@ async def test_a_key_that_no_longer_fits_needs_migrate(deploys: Any) -> None:
         standing = await thread_standing(compiled, "t")
         assert standing.questions == {"ask": "Really?"}
         assert standing.state == {"text": "begun", "length": "7 m"}
-        assert standing.unfinished
+        assert standing.next
     assert await resumed(deploys, now) == {"text": "begun, yes", "length": "7 m", "heard": "yes"}
 
 
@@ -215,7 +215,7 @@ async def test_a_thread_that_ended_is_not_held_by_nodes_that_are_gone(deploys: A
     async with deploys(line("first", "done")) as compiled:
         await play(compiled, {"text": "hello"}, run=Run(), thread_id="t")
     async with deploys(line("other")) as compiled:
-        assert not (await thread_standing(compiled, "t")).unfinished
+        assert not (await thread_standing(compiled, "t")).next
         assert (await play(compiled, {"text": "again"}, run=Run(), thread_id="t")).state["text"] == "begun"
 
 

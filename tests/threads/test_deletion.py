@@ -106,8 +106,8 @@ def test_threads_grow_old_but_not_while_they_wait_or_run(connection: sqlite3.Con
     aged(fill, "used again", 1)
     aged(fill, "young", 2)
     fill("checkpoints", thread_id="foreign", checkpoint_ns="", checkpoint_id="1")
-    fill("leases", thread_id="running", until=NOW + 5)
-    fill("leases", thread_id="old", until=NOW - 5)
+    fill("runs", thread_id="running", run_id="c", status="playing", until=NOW + 5)
+    fill("runs", thread_id="old", run_id="d", status="playing", until=NOW - 5)
     fill("runs", thread_id="failed at once", run_id="a", began=NOW - 40 * DAY)
     fill("runs", thread_id="failed just now", run_id="b", began=NOW)
     cutoff = NOW - 30 * DAY
@@ -133,9 +133,9 @@ def test_a_time_and_the_ids_of_that_time_are_the_same() -> None:
 
 
 def test_what_belongs_to_a_tenant_or_a_user_is_found(connection: sqlite3.Connection, fill: Fill) -> None:
-    fill("runs", thread_id="a", run_id="1", tenant="acme")
+    fill("leases", thread_id="a", tenant="acme")
     fill("media_references", thread_id="b", tenant="acme")
-    fill("runs", thread_id="c", run_id="2", tenant="other")
+    fill("leases", thread_id="c", tenant="other")
     assert set(of_tenant(connection, "acme")) == {"a", "b"}
     for namespace in ("acme/ann", "acme/ann/facts", "acme/anna", "ann"):
         fill("memories", namespace=namespace, name="x")

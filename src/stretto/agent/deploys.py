@@ -59,7 +59,7 @@ async def check_threads(saver: Any, new: GraphDescription) -> Checked:
     known: dict[str | None, GraphDescription | None] = {}
     found: dict[tuple[str | None, Difference], list[tuple[str, Tip]]] = {}
     for part in in_parts(names):
-        read = partial(read_tips, thread_ids=part, serde=saver.serde)
+        read = partial(read_tips, thread_ids=part, packed=saver.packed)
         for thread_id, tips in (await saver.file.transact(read, writes=False)).items():
             stamp = tips[""].fingerprint
             if stamp not in known:

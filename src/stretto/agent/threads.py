@@ -30,7 +30,7 @@ from stretto.threads.checkpoint.tips import is_key, tip_of
 from stretto.threads.deletion import forget, is_held, is_known, made_at, of_tenant, unused_since
 from stretto.threads.overview import checkpoints_of, count_threads, kept_threads, size_of
 from stretto.threads.retention import DAY
-from stretto.threads.stores import open_store
+from stretto.threads.stores import open_store, store_of
 
 Sweep = Callable[[], Awaitable[Any]]
 _ALL = 1_000_000_000
@@ -297,19 +297,17 @@ def _checkpoint(checkpoint_id: str, metadata: bytes) -> CheckpointRow:
 
 @asynccontextmanager
 async def threads_of(where: Agent | str | Path) -> AsyncGenerator[ThreadsOf]:
-    """The threads of an agent, or in the file `where`.
+    """The threads of an agent, or in the file or database `where`.
 
     Raises:
         ThreadError: The agent keeps none, or the file is not there.
     """
     if isinstance(where, Agent):
-        compiled = await where._opened.compiled(kept=True)  # pyright: ignore[reportPrivateUsage]
-        if getattr(compiled.checkpointer, "file", None) is None:
-            raise ThreadError("this agent keeps no threads outside its memory; make it with threads=PATH")
-        # a media store that counts its threads sweeps here: `sweep_media` of the agent, where it has one
-        yield ThreadsOf(compiled.checkpointer, agent=where, sweep=getattr(where, "sweep_media", None))
+        saver = (await where._opened.kept()).compiled.checkpointer  # pyright: ignore[reportPrivateUsage]
+        yield ThreadsOf(saver, agent=where, sweep=getattr(where, "sweep_media", None))
         return
-    if not Path(where).is_file():
+    store = store_of(where)
+    if store == "sqlite" and not Path(where).is_file():
         raise ThreadError(f"there are no threads in `{where}`; give the path of a threads.sqlite")
-    async with open_store("sqlite", where, Conversation) as saver:
+    async with open_store(store, where, Conversation) as saver:
         yield ThreadsOf(saver)

@@ -70,7 +70,7 @@ async def _tips(saver: Any, thread_id: str) -> dict[str, Tip]:
     database = getattr(saver, "file", None)
     if database is not None:
         read = await database.transact(
-            partial(read_tips, thread_ids=[thread_id], serde=saver.serde), writes=False
+            partial(read_tips, thread_ids=[thread_id], packed=saver.packed), writes=False
         )
         return read.get(thread_id, {})
     tips: dict[str, Tip] = {}

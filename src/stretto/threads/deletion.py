@@ -26,8 +26,8 @@ _BARE = """SELECT thread_id FROM runs GROUP BY thread_id HAVING MAX(began) < ? A
 _WAITS = """SELECT 1 FROM writes WHERE thread_id = ? AND checkpoint_ns = '' AND channel = '__interrupt__'
     AND checkpoint_id = (SELECT checkpoint_id FROM checkpoints WHERE thread_id = ? AND checkpoint_ns = ''
     ORDER BY seq DESC LIMIT 1)"""
-_HELD = "SELECT 1 FROM leases WHERE thread_id = ? AND until > ?"
-_OF_TENANT = """SELECT thread_id FROM runs WHERE tenant = ? UNION
+_HELD = "SELECT 1 FROM runs WHERE thread_id = ? AND status IN ('waiting', 'playing') AND until > ?"
+_OF_TENANT = """SELECT thread_id FROM leases WHERE tenant = ? UNION
     SELECT thread_id FROM media_references WHERE tenant = ?"""
 
 

@@ -36,8 +36,9 @@ _LIVE = """SELECT run_id, status, owner, until, kept, asked FROM runs
     WHERE thread_id = ? AND status IN ('waiting', 'playing') ORDER BY place"""
 _ARRIVE = """INSERT INTO runs (run_id, thread_id, tenant, agent, owner, status, kept, began, until, ended,
     wish, taken_by, asked, result) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0, '', '', ?, ?)"""
-_TOKEN = """INSERT INTO leases (thread_id, token, run_id) VALUES (?, 1, ?)
-    ON CONFLICT (thread_id) DO UPDATE SET token = leases.token + 1, run_id = excluded.run_id"""
+_TOKEN = """INSERT INTO leases (thread_id, token, run_id, tenant) VALUES (?, 1, ?, ?)
+    ON CONFLICT (thread_id) DO UPDATE SET token = leases.token + 1, run_id = excluded.run_id,
+    tenant = excluded.tenant"""
 _WISH = "UPDATE runs SET wish = ? WHERE run_id = ? AND status IN ('waiting', 'playing')"
 _KEPT_RUN = (
     "SELECT thread_id, tenant, agent, asked, status, owner, until FROM runs WHERE run_id = ? AND kept = 1"
@@ -122,7 +123,7 @@ def arrive(connection: Connection, ticket: Ticket, policy: SecondTurn) -> Place:
     row = (ticket.run_id, ticket.thread_id, ticket.tenant, ticket.agent, this_process(), status)
     connection.execute(_ARRIVE, (*row, int(ticket.kept), now, now + PATIENCE, ticket.asked, b""))
     if not live:
-        return Place(_token(connection, ticket.thread_id, ticket.run_id), left)
+        return Place(_token(connection, ticket), left)
     wished: list[str] = []
     if policy == "interrupt":
         wished = [row.run_id for row in live]
@@ -133,8 +134,9 @@ def arrive(connection: Connection, ticket: Ticket, policy: SecondTurn) -> Place:
     return Place(0, left, tuple(wished))
 
 
-def take(connection: Connection, thread_id: str, run_id: str) -> Place | str:
+def take(connection: Connection, ticket: Ticket) -> Place | str:
     """The thread, where it is this run's turn; the run that took it in, where it was merged."""
+    thread_id, run_id = ticket.thread_id, ticket.run_id
     found = connection.execute("SELECT status, taken_by FROM runs WHERE run_id = ?", (run_id,)).fetchone()
     if found is None or found[0] != "waiting":
         return found[1] if found and found[0] == "merged" else ""
@@ -143,7 +145,7 @@ def take(connection: Connection, thread_id: str, run_id: str) -> Place | str:
         return Place(0, left)
     reach("lease.take.before")
     connection.execute("UPDATE runs SET status = 'playing' WHERE run_id = ?", (run_id,))
-    return Place(_token(connection, thread_id, run_id), left)
+    return Place(_token(connection, ticket), left)
 
 
 def take_up(connection: Connection, run_id: str) -> Ticket | None:
@@ -225,13 +227,12 @@ def ended(connection: Connection, run_id: str) -> tuple[str, bytes]:
     return "left" if gone else status, result
 
 
-def _token(connection: Connection, thread_id: str, run_id: str) -> int:
-    connection.execute(_TOKEN, (thread_id, run_id))
-    token: int = connection.execute("SELECT token FROM leases WHERE thread_id = ?", (thread_id,)).fetchone()[
-        0
-    ]
+def _token(connection: Connection, ticket: Ticket) -> int:
+    connection.execute(_TOKEN, (ticket.thread_id, ticket.run_id, ticket.tenant))
+    query = "SELECT token FROM leases WHERE thread_id = ?"
+    found = connection.execute(query, (ticket.thread_id,)).fetchone()
     reach("lease.take.after")
-    return token
+    return found[0]
 
 
 def _look(

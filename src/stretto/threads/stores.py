@@ -10,7 +10,7 @@ from stretto.errors import ConfigError
 
 STORES = {
     "sqlite": "stretto.threads.checkpoint.sqlite:open_sqlite",
-    "memory": "stretto.threads.checkpoint.memory:open_memory",
+    "memory": "stretto.threads.checkpoint.sqlite:open_memory",
     "postgres": "stretto.threads.checkpoint.postgres:open_postgres",
 }
 """sqlite: one file, its owner's only; memory: forgotten when closed; postgres: a database, by its URL.

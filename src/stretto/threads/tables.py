@@ -27,9 +27,10 @@ TABLES = (
     """CREATE TABLE IF NOT EXISTS items (
         thread_id TEXT NOT NULL, item INTEGER NOT NULL, type TEXT, content BLOB NOT NULL,
         PRIMARY KEY (thread_id, item))""",
-    # who may write to a thread: the last token that was given out
+    # who may write to a thread: the last token that was given out, and on whose behalf
     """CREATE TABLE IF NOT EXISTS leases (
-        thread_id TEXT NOT NULL PRIMARY KEY, token INTEGER NOT NULL, run_id TEXT NOT NULL)""",
+        thread_id TEXT NOT NULL PRIMARY KEY, token INTEGER NOT NULL, run_id TEXT NOT NULL,
+        tenant TEXT NOT NULL)""",
     # runs: waiting for their thread, playing, or ended
     """CREATE TABLE IF NOT EXISTS runs (
         place INTEGER PRIMARY KEY, run_id TEXT NOT NULL UNIQUE, thread_id TEXT NOT NULL, tenant TEXT NOT NULL,

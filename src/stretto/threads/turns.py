@@ -173,7 +173,7 @@ class Turns:
         """Gives it the thread where it is its turn."""
         thread_id, run_id = hold.ticket.thread_id, hold.ticket.run_id
         found = await self._database.transact(
-            lambda connection: runs.take(connection, thread_id, run_id), key=thread_id
+            lambda connection: runs.take(connection, hold.ticket), key=thread_id
         )
         if isinstance(found, str):
             hold.taken_by = found

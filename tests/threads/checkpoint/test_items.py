@@ -15,7 +15,7 @@ from stretto.messages import Message, ToolCall
 from stretto.testing import ScriptedModel
 from stretto.threads import Retention
 from stretto.threads.checkpoint.items import Items
-from stretto.threads.checkpoint.sqlite import SqliteSaver
+from stretto.threads.checkpoint.saver import ThreadSaver
 from stretto.threads.stores import open_store, store_of
 
 KEY = "5a" * 32
@@ -31,7 +31,7 @@ class Writer:
     def __init__(self) -> None:
         self.count = 0
 
-    async def put(self, saver: SqliteSaver, *said: Any, thread: str = "t", **metadata: Any) -> Any:
+    async def put(self, saver: ThreadSaver, *said: Any, thread: str = "t", **metadata: Any) -> Any:
         """The next checkpoint of a thread, or a fork of the one that `fork` names."""
         fork = metadata.pop("fork", None)
         found = None if fork else await saver.aget_tuple(config(thread))
@@ -53,12 +53,12 @@ def config(thread: str = "t") -> Any:
     return {"configurable": {"thread_id": thread, "checkpoint_ns": ""}}
 
 
-async def read(saver: SqliteSaver, thread: str = "t") -> list[Message]:
+async def read(saver: ThreadSaver, thread: str = "t") -> list[Message]:
     found = await saver.aget_tuple(config(thread))
     return list(found.checkpoint["channel_values"]["messages"]) if found else []
 
 
-def count(saver: SqliteSaver, what: str = "COUNT(*)", where: str = "item >= 0") -> Any:
+def count(saver: ThreadSaver, what: str = "COUNT(*)", where: str = "item >= 0") -> Any:
     query = f"SELECT {what} FROM items WHERE {where}"
     return saver.file.transact_now(lambda connection: connection.execute(query).fetchone()[0], writes=False)
 

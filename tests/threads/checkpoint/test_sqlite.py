@@ -11,15 +11,16 @@ from typing import Annotated, Any
 
 import pytest
 from langgraph.channels import DeltaChannel
-from langgraph.checkpoint.sqlite import SqliteSaver as TheirSaver
+from langgraph.checkpoint.sqlite import ThreadSaver as TheirSaver
 
 from stretto.context import Run
 from stretto.errors import ThreadError
 from stretto.graph import END, START, Conversation, Graph, new_turn
 from stretto.graph.stream import play, thread_messages, thread_standing
 from stretto.messages import Message
+from stretto.threads.checkpoint.saver import ThreadSaver
 from stretto.threads.checkpoint.serializer import strict_serializer
-from stretto.threads.checkpoint.sqlite import SqliteSaver, open_sqlite
+from stretto.threads.checkpoint.sqlite import open_sqlite
 from stretto.threads.stores import open_store, store_of
 
 STEPS = ("a", "b", "c", "d")
@@ -179,7 +180,7 @@ async def test_a_file_of_another_format_is_refused_and_left_as_it_is(
     connection.close()
 
 
-async def put(saver: SqliteSaver, name: str, parent: str | None = None, **metadata: Any) -> Any:
+async def put(saver: ThreadSaver, name: str, parent: str | None = None, **metadata: Any) -> Any:
     checkpoint: Any = {
         "v": 2,
         "id": name,

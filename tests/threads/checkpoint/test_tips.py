@@ -37,7 +37,7 @@ async def tips(path: Path, graph: Graph) -> Any:
     """The tips as read from the file, and the outer one as made from the checkpoint itself."""
     async with open_store("sqlite", path / "t.sqlite", *graph.states) as saver:
         await play(graph.compile(saver), {"notes": []}, run=Run(), thread_id="t")
-        read = await saver.file.transact(lambda c: read_tips(c, ["t", "unknown"], saver.serde))
+        read = await saver.file.transact(lambda c: read_tips(c, ["t", "unknown"], saver.packed))
         assert await saver.file.transact(read_threads) == ["t"]
         found = await saver.aget_tuple({"configurable": {"thread_id": "t", "checkpoint_ns": ""}})
     assert list(read) == ["t"]
@@ -86,7 +86,7 @@ async def test_a_sub_graph_counts_while_its_turn_has_not_ended(tmp_path: Path) -
     async with open_store("sqlite", tmp_path / "t.sqlite", *outer.states) as saver:
         answers = {"talk/ask": "yes"}
         await play(outer.compile(saver), None, resume=answers, run=Run(), thread_id="t")
-        ended = await saver.file.transact(lambda c: read_tips(c, ["t"], saver.serde))
+        ended = await saver.file.transact(lambda c: read_tips(c, ["t"], saver.packed))
     assert list(ended["t"]) == [""]
     assert ended["t"][""].starts == ()
 

@@ -2,8 +2,8 @@
 
 types.py       which types a state declares, and which of them would not come back as themselves
 serializer.py  the strict serializer
-sqlite.py      the saver in one file          rows.py    what is asked of its tables
-writer.py      which turn may write to it     memory.py  a saver that forgets
+saver.py       the saver                      rows.py    what is asked of its tables
+writer.py      which turn may write to it     sqlite.py, postgres.py  on what it stands
 items.py       messages, each kept once       packed.py  values as rows
 tips.py        where threads stand            reading.py for those who only look
 """

@@ -267,3 +267,9 @@ def _spans(numbers: Sequence[int]) -> Spans:
         else:
             spans.append((number, 1))
     return spans
+
+
+def lists_in(kind: str) -> dict[str, bool]:
+    """The channels of a checkpoint whose lists of messages its `type` names; whether there is any in it."""
+    names = named(kind)
+    return {channel: bool(spans) for channel, spans in _names.decode(names).items()} if names else {}

@@ -1,4 +1,4 @@
-"""The saver on a Postgres database: the one of `sqlite.py`, whose SQL both understand. Knows no table."""
+"""The saver on a Postgres database: `ThreadSaver`, whose SQL both understand. Knows no table."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from stretto._internal.in_thread import in_thread
+from stretto.threads.checkpoint.saver import ThreadSaver
 from stretto.threads.checkpoint.serializer import strict_serializer
-from stretto.threads.checkpoint.sqlite import SqliteSaver
 from stretto.threads.postgres import postgres_threads
 from stretto.threads.seal import seal_of
 
@@ -15,7 +15,7 @@ from stretto.threads.seal import seal_of
 @asynccontextmanager
 async def open_postgres(
     url: str | Path, *states: type[Any], key: str | bytes | None = None
-) -> AsyncGenerator[SqliteSaver]:
+) -> AsyncGenerator[ThreadSaver]:
     """The saver in the database at `url`, with its tables, for a graph with these states (`Graph.states`).
 
     Args:
@@ -32,6 +32,6 @@ async def open_postgres(
     database = postgres_threads(str(url))
     try:
         await database.transact(lambda connection: None, writes=False)
-        yield SqliteSaver(database, serde=serializer, seal=seal)
+        yield ThreadSaver(database, serde=serializer, seal=seal)
     finally:
         await in_thread(database.close, name="stretto-postgres-close")

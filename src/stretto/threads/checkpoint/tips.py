@@ -11,6 +11,8 @@ import msgspec
 import ormsgpack
 from langgraph.checkpoint.serde.jsonplus import EXT_CONSTRUCTOR_POS_ARGS, EXT_CONSTRUCTOR_SINGLE_ARG
 
+from stretto.threads.checkpoint.items import lists_in
+from stretto.threads.checkpoint.packed import Packed
 from stretto.threads.database import Connection
 
 BRANCH = "branch:to:"
@@ -136,26 +138,29 @@ def in_parts(thread_ids: Sequence[str]) -> Iterator[Sequence[str]]:
         yield thread_ids[begin : begin + _AT_ONCE]
 
 
-def read_tips(connection: Connection, thread_ids: Sequence[str], serde: Any) -> dict[str, dict[str, Tip]]:
+def read_tips(connection: Connection, thread_ids: Sequence[str], packed: Packed) -> dict[str, dict[str, Tip]]:
     """The tips of these threads by thread and namespace, those of sub-graphs while their turn has not ended.
 
     Args:
         connection: In a transaction.
         thread_ids: Not more than `in_parts` gives.
-        serde: Reads what is not plain msgpack, such as what is encrypted.
+        packed: Reads what is kept.
     """
     marks = ", ".join("?" * len(thread_ids))
     written: dict[tuple[str, str, str], list[tuple[str, str, Any]]] = {}
     for *place, task, channel, kind, value in connection.execute(
         _WRITTEN.format(marks=marks), thread_ids
     ).fetchall():
-        read: Any = _shallow(serde, kind, value) if channel != INTERRUPT else None
+        read: Any = None
+        if channel != INTERRUPT:
+            read = _shallow(*packed.read("writes", place[0], kind, value))
         written.setdefault((place[0], place[1], place[2]), []).append((task, channel, read))
     found: dict[str, dict[str, Tip]] = {}
     for thread_id, space, checkpoint_id, kind, content, about in connection.execute(
         _TIPS.format(marks=marks), thread_ids
     ).fetchall():
-        checkpoint = _shallow(serde, kind, content)
+        checkpoint = _shallow(*packed.read("checkpoints", thread_id, kind, content, about))
+        checkpoint["channel_values"].update(lists_in(kind))
         more = written.get((thread_id, space, checkpoint_id), ())
         found.setdefault(thread_id, {})[space] = tip_of(checkpoint, json.loads(about or b"{}"), more)
     return {thread_id: alive(tips) for thread_id, tips in found.items() if "" in tips}
@@ -171,9 +176,9 @@ def alive(tips: Mapping[str, Tip]) -> dict[str, Tip]:
     }
 
 
-def _shallow(serde: Any, kind: str, content: bytes) -> Any:
+def _shallow(kind: str, content: bytes) -> Any:
     if kind != "msgpack":
-        return serde.loads_typed((kind, content))
+        return content or None
     return ormsgpack.unpackb(bytes(content), ext_hook=_object, option=ormsgpack.OPT_NON_STR_KEYS)
 
 
