@@ -372,7 +372,8 @@ async def test_a_place_that_cannot_be_reached_is_told_at_once_without_its_passwo
 ) -> None:
     caplog.set_level("DEBUG")
     with pytest.raises(ThreadError, match=told) as caught:
-        database = PostgresDatabase(postgres.replace(old, new), prepare=prepare, refusal=ThreadError)
+        url = postgres.replace(old, new)
+        database = PostgresDatabase(url, prepare=prepare, refusal=ThreadError, patience=1000)
         await database.transact(add("a"))
     shown = "".join(traceback.format_exception(caught.value)) + caplog.text
     assert not any(word in shown for word in ("correct-horse", "battery-staple", "keeper:", "psycopg.Op"))

@@ -17,11 +17,25 @@ from stretto.graph import END, START, Conversation, Graph
 from stretto.messages import Message
 
 COUNTS = (10, 50, pytest.param(200, marks=pytest.mark.slow))
-STORES = pytest.mark.parametrize("kind", ["memory", "sqlite"])
+STORES = pytest.mark.parametrize(
+    "kind", ["memory", "sqlite", pytest.param("postgres", marks=pytest.mark.slow)]
+)
+
+
+_place: dict[str, Any] = {}
+
+
+@pytest.fixture(autouse=True)
+def _fresh(request: Any, tmp_path: Path) -> None:
+    """Where each kind of store keeps the threads of this test."""
+    kind = getattr(request.node, "callspec", None) and request.node.callspec.params.get("kind")
+    _place.update(memory="memory", sqlite=tmp_path / "t.sqlite")
+    if kind == "postgres":
+        _place["postgres"] = request.getfixturevalue("postgres")
 
 
 def threads_of(kind: str, folder: Path) -> Any:
-    return folder / "t.sqlite" if kind == "sqlite" else "memory"
+    return _place[kind]
 
 
 def echoing(gate: asyncio.Event | None = None, said: str = "") -> Graph:

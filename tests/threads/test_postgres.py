@@ -53,18 +53,23 @@ async def test_threads_of_a_later_version_are_refused_and_left_as_they_are(postg
     assert rows(postgres, "SELECT format FROM stretto.format") == [(9,)]
 
 
-async def test_a_role_that_may_make_nothing_can_use_tables_that_are_there(postgres: str) -> None:
+@pytest.mark.parametrize("there", ["the tables", "an empty schema"])
+async def test_a_role_that_may_make_no_schema_can_use_one_that_is_there(there: str, postgres: str) -> None:
+    role = f"writer_{postgres.rpartition('_')[2]}"
+    limited = postgres.replace("keeper", role)
     with psycopg.connect(postgres, autocommit=True) as connection:
-        role = f"writer_{postgres.rpartition('_')[2]}"
         connection.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'correct-horse'".encode())
-        limited = postgres.replace("keeper", role)
         with pytest.raises(ThreadError, match="permission denied for database"):
             await postgres_threads(limited).transact(lambda connection: None)
-        await postgres_threads(postgres).transact(lambda connection: None)
-        grants = (
-            f"GRANT USAGE ON SCHEMA stretto TO {role}; GRANT ALL ON ALL TABLES IN SCHEMA stretto TO {role}"
-        )
-        connection.execute(grants.encode())
+        if there == "the tables":
+            await postgres_threads(postgres).transact(lambda connection: None)
+            granted = (
+                f"USAGE ON SCHEMA stretto TO {role}; GRANT ALL ON ALL TABLES IN SCHEMA stretto TO {role}"
+            )
+        else:
+            connection.execute(b"CREATE SCHEMA stretto")
+            granted = f"USAGE, CREATE ON SCHEMA stretto TO {role}"
+        connection.execute(f"GRANT {granted}".encode())
         agent = echoing(threads=limited)
         assert (await agent.run("one", thread_id="t")).output == "ONE"
         await agent.close()

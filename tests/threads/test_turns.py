@@ -83,7 +83,8 @@ def test_a_worker_that_was_paused_past_its_lease_writes_only_if_nobody_took_the_
             child.send_signal(signal.SIGCONT)
             child.stdin.write("\n")
             child.stdin.flush()
-            assert await asyncio.to_thread(child.stdout.readline) == "refused\n" if overtaken else "kept\n"
+            told = await asyncio.to_thread(child.stdout.readline)
+            assert told == ("refused\n" if overtaken else "kept\n")
             said = [message.text for message in await agent.messages("t")]
             await agent.close()
             return said
