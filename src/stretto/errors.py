@@ -27,7 +27,9 @@ StrettoError
 │   ├── InvalidArguments   the arguments do not fit the tool's schema
 │   └── ToolTimeout        the tool did not end in time
 ├── ThreadError            a conversation cannot go on as asked
-│   └── ThreadConflict     another turn took the thread further meanwhile; this one is not kept
+│   ├── ThreadConflict     another turn took the thread further meanwhile; this one is not kept
+│   ├── AnswerRefused      an answer does not fit what was asked; the thread still waits
+│   └── AnswerExpired      an answer came too late: the node that asked is told so
 ├── CounterError           limits and budgets cannot be counted: the file is broken, or held too long
 ├── LimitReached           steps, visits, or a budget of money, tokens, calls or time are used up
 └── NodeTimeout            a node did not end in time
@@ -41,6 +43,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from stretto.models.protocol import Headroom
+    from stretto.questions import Terms
 
 
 class StrettoError(Exception):
@@ -194,6 +197,14 @@ class ThreadConflict(ThreadError):
     """Another turn took the thread further meanwhile; what this one did since is not kept."""
 
 
+class AnswerRefused(ThreadError):
+    """An answer does not fit what was asked; nothing ran, and the thread still waits."""
+
+
+class AnswerExpired(ThreadError):
+    """An answer came too late. Raised in the node or tool that asked."""
+
+
 class CounterError(StrettoError):
     """Limits and budgets cannot be counted: the file is broken, or another process holds it too long."""
 
@@ -216,8 +227,12 @@ class NodeTimeout(StrettoError):
 
 
 class Pause(BaseException):
-    """A node waits for answers: `questions` maps a call id to what is asked. Only `graph/` catches it."""
+    """A node waits for answers: `questions` maps a call id to what is asked. Only `graph/` catches it.
 
-    def __init__(self, questions: Mapping[str, Any]) -> None:
+    `terms` says, by call id, on what terms an answer is taken.
+    """
+
+    def __init__(self, questions: Mapping[str, Any], *, terms: "Mapping[str, Terms] | None" = None) -> None:
         super().__init__(f"waits for {len(questions)} answer(s)")
         self.questions = dict(questions)
+        self.terms: dict[str, Terms] = dict(terms or {})

@@ -34,6 +34,8 @@ class ToolRun(Plain, frozen=True):
     output: str = ""
     is_error: bool = False
     seconds: float = 0.0
+    approved_by: str = ""
+    """Who agreed to it, or declined it, where a person was asked and named."""
 
 
 class Missing(Plain, frozen=True):

@@ -325,7 +325,10 @@ class Agent:
             if fresh:
                 await opened.make_room(compiled)
             opened.serve_media(run)
+            opened.keep_steps(compiled, run)
             final, questions = await play(compiled, turn_input, run=run, resume=answers, before=before)
+            if run.journal is not None and not questions:
+                await run.journal.end()
             await opened.prune(compiled, thread_id, waiting=bool(questions), fresh=fresh)
         if self._form is not None and final.get("output") is not None:
             final = {**final, "output": self._form.revive(final["output"])}

@@ -21,6 +21,7 @@ from stretto.messages import Message
 from stretto.nodes.node import last_turns
 from stretto.nodes.shown import answered
 from stretto.threads import Retention
+from stretto.threads.journal import ThreadJournal
 from stretto.threads.stores import open_store
 
 Threads = Path | Literal["memory"] | str | None
@@ -128,6 +129,13 @@ class Opened:
             self._playing[thread_id] -= 1
             if not self._playing[thread_id]:
                 del self._playing[thread_id]
+
+    def keep_steps(self, compiled: Any, run: Run) -> None:
+        """Lets the run's nodes keep their steps beside the thread, where it is in a database."""
+        saver: Any = compiled.checkpointer
+        database = getattr(saver, "database", None) or getattr(saver, "file", None)
+        if database is not None:
+            run.journal = ThreadJournal(database, run.thread_id)
 
     async def prune(self, compiled: Any, thread_id: str, *, waiting: bool, fresh: bool) -> None:
         """Lets go of what the retention does not keep, after a turn: `waiting` for answers, or at its end."""
