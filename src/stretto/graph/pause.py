@@ -5,6 +5,8 @@ run makes at most one, with all its questions as `{call_id: question}`; the answ
 What an answer has to fit, and until when it may come, is held to before anything runs.
 """
 
+import dataclasses
+import itertools
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, NoReturn, cast
 
@@ -58,7 +60,11 @@ def earlier_answers(config: Mapping[str, Any], *, take: bool) -> Earlier:
 
 def resuming(config: Mapping[str, Any]) -> dict[str, Any]:
     """The config with which a graph inside of a node goes on where it stopped, when the node runs again."""
-    return {**config, "configurable": {**config["configurable"], "__pregel_resuming": True}}
+    inner = {**config["configurable"], "__pregel_resuming": True}
+    pad = inner.get("__pregel_scratchpad")
+    if pad is not None:  # the graph is called for the first time, not for another one after it
+        inner["__pregel_scratchpad"] = dataclasses.replace(pad, subgraph_counter=itertools.count().__next__)
+    return {**config, "configurable": inner}
 
 
 def pause_in(raised: BaseException) -> Pause | None:
