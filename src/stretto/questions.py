@@ -1,7 +1,7 @@
 """What is asked of a person, and what they answer. Knows no node, no tool and no thread."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -36,6 +36,15 @@ class Terms(Plain, frozen=True):
     """Seconds since 1970 after which it is too late."""
     bound: str = ""
     """What it holds for: another question under the same id is asked anew."""
+
+
+def agreed(answer: Any) -> bool:
+    """Only a clear yes is one: True, "yes" or `{"approved": true}`."""
+    if isinstance(answer, Mapping):
+        answer = cast("Mapping[str, Any]", answer).get("approved")
+    if isinstance(answer, str):
+        return answer.strip().lower() in ("yes", "y", "true", "approve", "approved")
+    return answer is True
 
 
 def schema_of(shape: AnswerShape | None) -> dict[str, Any]:

@@ -38,6 +38,20 @@ class ToolRun(Plain, frozen=True):
     """Who agreed to it, or declined it, where a person was asked and named."""
 
 
+class Approval(Plain, frozen=True):
+    """What a person said to a question of `approve`."""
+
+    approved: bool
+    value: Any = None
+    """The answer itself, as plain data; None where it came too late."""
+    by: str = ""
+    """Who answered, where that was given."""
+    at: float = 0.0
+    """Seconds since 1970."""
+    expired: bool = False
+    """It came too late."""
+
+
 class Missing(Plain, frozen=True):
     """Something that was down while the run went on without it."""
 

@@ -232,7 +232,7 @@ class Steps:
                 place = Place(number, label, entry.content if entry and same else None, effect, mark)
                 break
         if place is None:
-            last = max(SIDE - 1, *self._claimed, *recalled.steps, *recalled.effects)
+            last = max((SIDE - 1, *self._claimed, *recalled.steps, *recalled.effects))
             place = Place(last + 1, label, mark=mark)
         self._claimed.add(place.number)
         return place

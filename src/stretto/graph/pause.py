@@ -61,7 +61,7 @@ def earlier_answers(config: Mapping[str, Any], *, take: bool) -> Earlier:
 def resuming(config: Mapping[str, Any]) -> dict[str, Any]:
     """The config with which a graph inside of a node goes on where it stopped, when the node runs again."""
     inner = {**config["configurable"], "__pregel_resuming": True}
-    pad = inner.get("__pregel_scratchpad")
+    pad: Any = inner.get("__pregel_scratchpad")
     if pad is not None:  # the graph is called for the first time, not for another one after it
         inner["__pregel_scratchpad"] = dataclasses.replace(pad, subgraph_counter=itertools.count().__next__)
     return {**config, "configurable": inner}

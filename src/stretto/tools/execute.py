@@ -8,7 +8,7 @@ import difflib
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 from stretto._internal.faults import reach
 from stretto._internal.redact import redact
@@ -17,7 +17,7 @@ from stretto.errors import ConfigError, Pause, StrettoError, ToolError, ToolNotF
 from stretto.events import Approved, ToolFinished, ToolStarted
 from stretto.media.intake import take_in_part
 from stretto.messages import MEDIA, Text, ToolCall, ToolResult
-from stretto.questions import Answer, Terms
+from stretto.questions import Answer, Terms, agreed
 from stretto.results import Missing, ToolRun
 from stretto.steps import Place, Standing, call_hash
 from stretto.tools.effects import Outcome, begun, cleared, intend, kept, recalled, unsure
@@ -148,7 +148,7 @@ async def _questions(
             pauses.append(pause)
             continue
         approvers[position] = answer.by
-        approved = not answer.expired and _agreed(answer.value)
+        approved = not answer.expired and agreed(answer.value)
         answered.append(Approved(call_id=call.id, approved=approved, by=answer.by, expired=answer.expired))
         if not approved:
             settled[position] = _failed(EXPIRED if answer.expired else DECLINED)
@@ -265,15 +265,6 @@ def _raise_questions(pauses: Iterable[Pause]) -> None:
 
 def _failed(text: str) -> Outcome:
     return Outcome((Text(text),), is_error=True)
-
-
-def _agreed(answer: Any) -> bool:
-    """Only a clear yes is one: True, "yes" or `{"approved": true}`."""
-    if isinstance(answer, Mapping):
-        answer = cast("Mapping[str, Any]", answer).get("approved")
-    if isinstance(answer, str):
-        return answer.strip().lower() in ("yes", "y", "true", "approve", "approved")
-    return answer is True
 
 
 def _not_found(name: str, tools: Mapping[str, Tool]) -> str:
