@@ -171,7 +171,8 @@ class RunContext:
             answers or {},
             given,
             until or {},
-            steps=Steps(run.journal, run.thread_id, task_id or run.id, owner),
+            self.call_id,
+            Steps(run.journal, run.thread_id, task_id or run.id, owner),
         )
 
     def anew(self) -> "RunContext":

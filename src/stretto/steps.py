@@ -34,6 +34,8 @@ class Effect(msgspec.Struct, frozen=True):
     """Seconds since 1970: when it began, last."""
     content: bytes = b""
     """What came of it."""
+    after: float | None = None
+    """`at` of what stands noted in its place so far; None: nothing. Not kept."""
 
 
 class Recalled(msgspec.Struct, frozen=True):
@@ -59,7 +61,11 @@ class Journal(Protocol):
         ...
 
     async def intend(self, task_id: str, effects: Mapping[int, Effect]) -> None:
-        """Keeps durably, before it returns, that these calls are about to run."""
+        """Keeps durably, before it returns, that these calls are about to run.
+
+        Raises:
+            ThreadConflict: Something else stands noted than what was recalled: another process runs the node.
+        """
         ...
 
     async def settle(self, task_id: str, step: int, standing: Standing, content: bytes) -> None:

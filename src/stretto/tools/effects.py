@@ -136,6 +136,7 @@ async def intend(
             "done" if outcome else "intent",
             now if place.effect is None else max(now, place.effect.at + 0.001),
             kept(outcome) if outcome else b"",
+            after=None if place.effect is None else place.effect.at,
         )
         for call, tool, place in calls
         if tool.effect != "none"

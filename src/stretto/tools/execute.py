@@ -13,7 +13,15 @@ from typing import Any
 from stretto._internal.faults import reach
 from stretto._internal.redact import redact
 from stretto.context import RunContext, use_context
-from stretto.errors import ConfigError, Pause, StrettoError, ToolError, ToolNotFound, ToolTimeout
+from stretto.errors import (
+    AnswerExpired,
+    ConfigError,
+    Pause,
+    StrettoError,
+    ToolError,
+    ToolNotFound,
+    ToolTimeout,
+)
 from stretto.events import Approved, ToolFinished, ToolStarted
 from stretto.media.intake import take_in_part
 from stretto.messages import MEDIA, Text, ToolCall, ToolResult
@@ -189,7 +197,7 @@ async def _run(call: ToolCall, tool: Tool, place: Place, ctx: RunContext) -> _Ou
         told = _told(error)
         if isinstance(error, ToolTimeout) and tool.effect == "once":
             standing, told = "uncertain", f"{told} {UNKNOWN}"
-        if not isinstance(error, ToolError) or isinstance(error, ToolTimeout):  # down, not unwilling
+        if isinstance(error, ToolTimeout) or not isinstance(error, ToolError | AnswerExpired):  # it is down
             missing = told
             ctx.run.missing.append(Missing(call.name, told))
         content, is_error = bounded((Text(told),)), True
