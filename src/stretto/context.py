@@ -84,6 +84,8 @@ class Run:
     media: MediaKeeper | None = None
     journal: Journal | None = None
     """Where the steps of its nodes are kept; None for a run that is not kept."""
+    resumed: bool = False
+    """It goes on with a turn that waited or was left."""
     fork: str = ""
     """The checkpoint that it goes on from, where that is not the last one of its thread."""
     clock: Callable[[], float] = time.time
@@ -160,20 +162,17 @@ class RunContext:
         owner: int = 0,
     ) -> "RunContext":
         """The same run, seen from `node`, which runs in the asyncio task with the id `owner`."""
-        run, given = self.run, {}
-        if answers:
-            given = {name: each for name, each in answers.items() if isinstance(each, Answer)}
-            answers = {**answers, **{name: each.value for name, each in given.items()}}
-        return RunContext(
-            run,
-            node,
-            task_id,
-            answers or {},
-            given,
-            until or {},
-            self.call_id,
-            Steps(run.journal, run.thread_id, task_id or run.id, owner),
-        )
+        run = self.run
+        steps = Steps(run.journal, run.thread_id, task_id or run.id, owner)
+        seen = RunContext(run, node, task_id, call_id=self.call_id, steps=steps)
+        return seen.answering(answers, until or {}) if answers or until else seen
+
+    def answering(self, answers: Mapping[str, Any] | None, until: Mapping[str, float]) -> "RunContext":
+        """The same node with these answers to its questions, and times until which others may wait."""
+        answers = answers or {}
+        given = {name: each for name, each in answers.items() if isinstance(each, Answer)}
+        values = {**answers, **{name: each.value for name, each in given.items()}}
+        return replace(self, answers=values, given=given, until=until)
 
     def anew(self) -> "RunContext":
         """For another run of the same node; what it said so far is taken back."""

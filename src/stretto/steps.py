@@ -12,6 +12,8 @@ from typing import Any, Literal, Protocol, cast
 
 import msgspec
 
+ANSWERS = -1
+"""The number of the step that is what a person answered."""
 SIDE = 1 << 31
 """The first number of a step that was made beside the node's own task."""
 
@@ -187,6 +189,15 @@ class Steps:
             late, self._late = self._late, {}
             await self._journal.record(self.scope[1], late)
 
+    async def answers(self) -> bytes | None:
+        """What a person answered this node before, as it was kept."""
+        return None if self._journal is None else (await self._recall(self._journal)).steps.get(ANSWERS)
+
+    async def answered(self, content: bytes) -> None:
+        """Keeps what a person answered this node."""
+        if self._journal is not None:
+            await self._journal.record(self.scope[1], {ANSWERS: content})
+
     async def unsay(self) -> None:
         """Forgets the replies after the last tool: they were of no use, and are asked for anew."""
         said, self._replies = self._replies, []
@@ -214,12 +225,14 @@ class Steps:
         number = self._next
         if not beside:
             self._next += 1
+        recalled = self._recalled or await self._recall(self._journal)
+        return self._beside(recalled, label, asked) if beside else self._at(recalled, number, label)
+
+    async def _recall(self, journal: Journal) -> Recalled:
         if self._recalled is None:
-            recalled = await self._journal.recall(self.scope[1])
+            recalled = await journal.recall(self.scope[1])
             self._recalled = self._recalled or recalled
-        return (
-            self._beside(self._recalled, label, asked) if beside else self._at(self._recalled, number, label)
-        )
+        return self._recalled
 
     def _at(self, recalled: Recalled, number: int, label: str) -> Place:
         entry = None if self._lost or number not in recalled.steps else _decode(recalled.steps[number])

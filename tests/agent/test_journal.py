@@ -315,6 +315,29 @@ async def test_a_tool_that_asked_runs_again_from_its_top_under_the_same_key(tmp_
     await agent.close()
 
 
+async def test_an_answer_that_was_given_is_not_asked_for_again_after_a_crash(tmp_path: Path) -> None:
+    inside, seen = asyncio.Event(), list[str]()
+
+    @tool(approval=True)
+    async def look(what: str) -> str:
+        seen.append(what)
+        inside.set()
+        if len(seen) == 1:
+            await asyncio.Event().wait()
+        return "seen"
+
+    model = ScriptedModel(otherwise=once_then(("look", '{"what":"a"}'), ("look", '{"what":"b"}')))
+    agent = Agent(model=model, tools=[look], threads=tmp_path / "t.sqlite")
+    first, second = (await agent.run("look", thread_id="t")).interrupts
+    await agent.run(thread_id="t", answers={second: Answer(False, by="eve")})
+    await left(agent.run(thread_id="t", answers={first: Answer(True, by="ada")}), inside)
+    run, (played, _) = await go_on(agent, "t")
+    assert played.state["output"] == "Done." and not played.questions
+    assert [(each.approved_by, each.is_error) for each in run.tools] == [("ada", False), ("eve", True)]
+    assert seen == ["a", "a"] and len(model.requests) == 2
+    await agent.close()
+
+
 async def test_the_end_of_a_turn_drops_its_steps_and_keeps_what_was_changed(tmp_path: Path) -> None:
     @tool(effect="once")
     async def pay() -> str:

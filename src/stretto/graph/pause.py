@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, NoReturn, cast
 
 import msgspec
 
+from stretto.context import RunContext
 from stretto.errors import AnswerRefused, Pause, ThreadError
 from stretto.graph.ground import Interrupt, interrupt
 from stretto.questions import Answer, Terms, faults_of, plain
@@ -56,6 +57,21 @@ def earlier_answers(config: Mapping[str, Any], *, take: bool) -> Earlier:
             earlier.answers[call_id] = msgspec.convert(answer, Answer)
         earlier.until.update(given[_WAITING])
     return earlier
+
+
+async def with_kept_answers(ctx: RunContext, earlier: Earlier) -> RunContext:
+    """The node with what it was answered before its process ended, too; keeps what it is answered now."""
+    kept = await ctx.steps.answers()
+    before = _read(kept) if kept else Earlier({}, {})
+    answers, until = {**before.answers, **earlier.answers}, {**before.until, **earlier.until}
+    given = {name: each for name, each in answers.items() if isinstance(each, Answer)}
+    if given and given != before.answers:
+        await ctx.steps.answered(msgspec.msgpack.encode((given, until)))
+    return ctx.answering(answers, until) if answers or until else ctx
+
+
+def _read(kept: bytes) -> Earlier:
+    return Earlier(*msgspec.msgpack.decode(kept, type=tuple[dict[str, Answer], dict[str, float]]))
 
 
 def resuming(config: Mapping[str, Any]) -> dict[str, Any]:

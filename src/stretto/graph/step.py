@@ -20,7 +20,7 @@ from stretto.graph.body import Body, is_update
 from stretto.graph.call import bind, shape_of
 from stretto.graph.ground import Command, GraphBubbleUp, Overwrite, Runnable, Send, get_runtime
 from stretto.graph.parts import Node, Route
-from stretto.graph.pause import ask, earlier_answers, pause_in, resuming
+from stretto.graph.pause import ask, earlier_answers, pause_in, resuming, with_kept_answers
 from stretto.graph.retry import ONCE
 from stretto.results import Missing
 
@@ -76,6 +76,8 @@ class Step(Runnable[Any, Any]):
             until=earlier.until,
             owner=id(asyncio.current_task()),
         )
+        if base.run.resumed and ctx.steps.kept:
+            ctx = await with_kept_answers(ctx, earlier)
         use_context(ctx)
         self._count(base.run, name)
         ctx.emit(NodeStarted())

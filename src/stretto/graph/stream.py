@@ -78,7 +78,7 @@ async def play(
     ctx = RunContext(run)
     use_context(ctx)
     ledger = run.ledger = run.ledger or open_ledger(run)
-    resumed = resume is not None or turn_input is None
+    resumed = run.resumed = resume is not None or turn_input is None
     try:
         async with nullcontext() if ledger is None else ledger.running(resumed=resumed):
             if resume is None:

@@ -39,6 +39,8 @@ class Outcome(msgspec.Struct, frozen=True, array_like=True):
     seconds: float = 0.0
     missing: str = ""
     """Why the tool is said to have been missing in this run, if it is."""
+    by: str = ""
+    """Who agreed to the call, or declined it, where a person was asked and named."""
 
 
 _encode = msgspec.msgpack.Encoder().encode

@@ -67,7 +67,8 @@ async def execute(calls: Sequence[ToolCall], tools: Mapping[str, Tool], ctx: Run
     settled |= await _questions(rest, places, tools, ctx, approvers)
     waiting = [(calls[n], tools[calls[n].name], places[n]) for n in rest if n not in settled]
     await intend(waiting, ctx)
-    running = [asyncio.create_task(_run(*each, ctx)) for each in waiting]
+    agreed_by = [approvers.get(n, "") for n in rest if n not in settled]
+    running = [asyncio.create_task(_run(*each, ctx, by)) for each, by in zip(waiting, agreed_by, strict=True)]
     if len(running) == 1:
         ended: list[_Outcome | BaseException] = [await running[0]]
     else:
@@ -77,7 +78,7 @@ async def execute(calls: Sequence[ToolCall], tools: Mapping[str, Tool], ctx: Run
         if n not in settled:
             settled[n] = next(outcomes)
     results = [
-        _result(call, outcome, ctx, approvers.get(n, ""))
+        _result(call, outcome, ctx)
         for n, call in enumerate(calls)
         if isinstance(outcome := settled[n], Outcome)
     ]
@@ -159,7 +160,9 @@ async def _questions(
         approved = not answer.expired and agreed(answer.value)
         answered.append(Approved(call_id=call.id, approved=approved, by=answer.by, expired=answer.expired))
         if not approved:
-            settled[position] = _failed(EXPIRED if answer.expired else DECLINED)
+            settled[position] = refused = _failed(EXPIRED if answer.expired else DECLINED, answer.by)
+            if ctx.steps.kept:  # whoever is asked again after a crash: this is what the model was told
+                ctx.steps.later(place, kept(refused))
     _raise_questions(pauses)
     for event in answered:
         ctx.emit(event)
@@ -175,7 +178,7 @@ def _approval(call: ToolCall, ctx: RunContext) -> Answer:
     return ctx.ask(question, call_id=call.id, bound=bound)
 
 
-async def _run(call: ToolCall, tool: Tool, place: Place, ctx: RunContext) -> _Outcome:
+async def _run(call: ToolCall, tool: Tool, place: Place, ctx: RunContext, by: str) -> _Outcome:
     mine = replace(ctx, call_id=call.id, step=place.number)
     use_context(mine)  # this coroutine is a task of its own, so the others do not see it
     _begin(call, ctx)
@@ -201,7 +204,7 @@ async def _run(call: ToolCall, tool: Tool, place: Place, ctx: RunContext) -> _Ou
             missing = told
             ctx.run.missing.append(Missing(call.name, told))
         content, is_error = bounded((Text(told),)), True
-    outcome = Outcome(content, is_error, time.perf_counter() - started, missing)
+    outcome = Outcome(content, is_error, time.perf_counter() - started, missing, by)
     if changes:
         await ctx.steps.settle(place, standing, kept(outcome))
     elif ctx.steps.kept:
@@ -247,10 +250,12 @@ async def _kept(content: Content, ctx: RunContext) -> Content:
     )
 
 
-def _result(call: ToolCall, outcome: Outcome, ctx: RunContext, by: str) -> ToolResult:
+def _result(call: ToolCall, outcome: Outcome, ctx: RunContext) -> ToolResult:
     result = ToolResult(call.id, outcome.content, call.name, outcome.is_error)
     ctx.run.tools.append(
-        ToolRun(call.name, call.id, call.arguments, result.text, outcome.is_error, outcome.seconds, by)
+        ToolRun(
+            call.name, call.id, call.arguments, result.text, outcome.is_error, outcome.seconds, outcome.by
+        )
     )
     return result
 
@@ -271,8 +276,8 @@ def _raise_questions(pauses: Iterable[Pause]) -> None:
         raise Pause(questions, terms=terms)
 
 
-def _failed(text: str) -> Outcome:
-    return Outcome((Text(text),), is_error=True)
+def _failed(text: str, by: str = "") -> Outcome:
+    return Outcome((Text(text),), is_error=True, by=by)
 
 
 def _not_found(name: str, tools: Mapping[str, Tool]) -> str:
