@@ -252,11 +252,8 @@ async def _kept(content: Content, ctx: RunContext) -> Content:
 
 def _result(call: ToolCall, outcome: Outcome, ctx: RunContext) -> ToolResult:
     result = ToolResult(call.id, outcome.content, call.name, outcome.is_error)
-    ctx.run.tools.append(
-        ToolRun(
-            call.name, call.id, call.arguments, result.text, outcome.is_error, outcome.seconds, outcome.by
-        )
-    )
+    told = outcome.is_error, outcome.seconds, outcome.by
+    ctx.run.tools.append(ToolRun(call.name, call.id, call.arguments, result.text, *told))
     return result
 
 
