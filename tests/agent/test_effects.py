@@ -189,6 +189,23 @@ async def test_models_that_a_node_asks_at_once_are_asked_once_each(tmp_path: Pat
     await agent.close()
 
 
+async def test_the_end_of_a_turn_drops_its_steps_and_keeps_what_was_changed(tmp_path: Path) -> None:
+    @tool(effect="once")
+    async def pay() -> str:
+        return "paid"
+
+    model = ScriptedModel(ToolCall("x", "pay", "{}"), "Done.")
+    agent = Agent(model=model, tools=[pay], threads=tmp_path / "t.sqlite")
+    await agent.run("pay", thread_id="t")
+    file = (await agent._opened.compiled(kept=True)).checkpointer.file
+
+    def counts(connection: Any) -> list[int]:
+        return [connection.execute(f"SELECT COUNT(*) FROM {t}").fetchone()[0] for t in ("journal", "effects")]
+
+    assert await file.transact(counts, writes=False) == [0, 1]
+    await agent.close()
+
+
 async def test_a_thread_that_is_deleted_leaves_no_trace_in_the_journal(tmp_path: Path) -> None:
     @tool(effect="once")
     async def pay(card: str) -> str:

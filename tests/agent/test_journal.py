@@ -338,24 +338,6 @@ async def test_an_answer_that_was_given_is_not_asked_for_again_after_a_crash(tmp
     await agent.close()
 
 
-async def test_the_end_of_a_turn_drops_its_steps_and_keeps_what_was_changed(tmp_path: Path) -> None:
-    @tool(effect="once")
-    async def pay() -> str:
-        return "paid"
-
-    agent = Agent(
-        model=ScriptedModel(otherwise=once_then(("pay", "{}"))), tools=[pay], threads=tmp_path / "t.sqlite"
-    )
-    await agent.run("pay", thread_id="t")
-    file = (await agent._opened.compiled(kept=True)).checkpointer.file
-
-    def counts(connection: Any) -> list[int]:
-        return [connection.execute(f"SELECT COUNT(*) FROM {t}").fetchone()[0] for t in ("journal", "effects")]
-
-    assert await file.transact(counts, writes=False) == [0, 1]
-    await agent.close()
-
-
 async def test_a_sub_graph_that_is_tried_again_goes_on_where_it_stopped(tmp_path: Path) -> None:
     done, tries = list[str](), itertools.count()
 
