@@ -29,7 +29,9 @@ StrettoError
 ├── ThreadError            a conversation cannot go on as asked
 │   ├── ThreadBusy         another turn plays; this one was refused, and nothing of it is kept (HTTP 409)
 │   ├── ThreadConflict     another turn took the thread further meanwhile; this one is not kept
-│   └── ThreadOutdated     the graph was changed since: `nodes` are gone, or what `keys` hold does not fit
+│   ├── ThreadOutdated     the graph was changed since: `nodes` are gone, or what `keys` hold does not fit
+│   ├── AnswerRefused      an answer does not fit what was asked; the thread still waits
+│   └── AnswerExpired      an answer came too late: the node that asked is told so
 ├── CounterError           limits and budgets cannot be counted: the file is broken, or held too long
 ├── LimitReached           steps, visits, or a budget of money, tokens, calls or time are used up
 └── NodeTimeout            a node did not end in time
@@ -43,6 +45,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from stretto.models.protocol import Headroom
+    from stretto.questions import Terms
 
 
 class StrettoError(Exception):
@@ -218,6 +221,14 @@ class ThreadOutdated(ThreadError):
         self.thread_id, self.nodes, self.keys = thread_id, nodes, keys
 
 
+class AnswerRefused(ThreadError):
+    """An answer does not fit what was asked; nothing ran, and the thread still waits."""
+
+
+class AnswerExpired(ThreadError):
+    """An answer came too late. Raised in the node or tool that asked."""
+
+
 class CounterError(StrettoError):
     """Limits and budgets cannot be counted: the file is broken, or another process holds it too long."""
 
@@ -240,8 +251,12 @@ class NodeTimeout(StrettoError):
 
 
 class Pause(BaseException):
-    """A node waits for answers: `questions` maps a call id to what is asked. Only `graph/` catches it."""
+    """A node waits for answers: `questions` maps a call id to what is asked. Only `graph/` catches it.
 
-    def __init__(self, questions: Mapping[str, Any]) -> None:
+    `terms` says, by call id, on what terms an answer is taken.
+    """
+
+    def __init__(self, questions: Mapping[str, Any], *, terms: "Mapping[str, Terms] | None" = None) -> None:
         super().__init__(f"waits for {len(questions)} answer(s)")
         self.questions = dict(questions)
+        self.terms: dict[str, Terms] = dict(terms or {})

@@ -186,7 +186,8 @@ class Agent:
         Args:
             question: Text, a part, a message, or a list of texts and parts.
             thread_id: Which conversation goes on; None begins one.
-            answers: Answers to the thread's open questions by call id, instead of a question.
+            answers: Answers to the thread's open questions by call id, instead of a question: plain values,
+                or `Answer(value, by=...)` with who gave it.
             deps: For tools and nodes, as `ctx.deps`.
             limits: Instead of the agent's.
             tenant: On whose behalf.

@@ -22,6 +22,8 @@ from stretto.nodes.node import last_turns
 from stretto.nodes.shown import answered
 from stretto.threads import Retention
 from stretto.threads.database import Database
+from stretto.threads.journal import ThreadJournal
+from stretto.threads.runs import fence
 from stretto.threads.stores import open_store, store_of
 from stretto.threads.turns import Turns
 
@@ -163,6 +165,11 @@ class Opened:
             self._playing[thread_id] -= 1
             if not self._playing[thread_id]:
                 del self._playing[thread_id]
+
+    def keep_steps(self, store: Kept, run: Run) -> None:
+        """Lets the run's nodes keep their steps beside its thread, as long as it has the lease."""
+        held = fence(run.thread_id, run.lease) if run.lease else None
+        run.journal = ThreadJournal(store.database, run.thread_id, fence=held)
 
     async def prune(self, compiled: Any, thread_id: str, *, waiting: bool, fresh: bool) -> None:
         """Lets go of what the retention does not keep, after a turn: `waiting` for answers, or at its end."""

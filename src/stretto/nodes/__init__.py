@@ -6,8 +6,10 @@ route.py     chooses the way                      node.py     what every node de
 shown.py     what a model is shown                voice.py    what a person sees of a model call
 say.py       says a fixed text                    quote.py    puts the source's words below an answer
 budgeted.py  holds a model's calls to the run's budgets
+approve.py   asks a person
 """
 
+from stretto.nodes.approve import approve
 from stretto.nodes.budgeted import affordable
 from stretto.nodes.llm import llm
 from stretto.nodes.quote import quote
@@ -20,6 +22,7 @@ from stretto.nodes.vision import vision
 __all__ = [
     "Route",
     "affordable",
+    "approve",
     "ask_model",
     "llm",
     "load_routes",
