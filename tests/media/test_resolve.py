@@ -9,6 +9,7 @@ from stretto.media.pictures import open_picture
 from stretto.media.resolve import LOW_SIDE, resolve
 from stretto.media.store import DirectoryStore
 from stretto.messages import Audio, File, Image, Message, ToolResult
+from stretto.settings import MediaRules
 
 
 def content(source: str) -> tuple[str, bytes]:
@@ -18,7 +19,7 @@ def content(source: str) -> tuple[str, bytes]:
 
 async def test_a_reference_becomes_a_data_url_upright_and_in_size(store: DirectoryStore):
     message = await take_in(Message.user("see", Image.from_bytes(makers.turned(6), "image/jpeg")), store)
-    (resolved,) = await resolve([message], store, max_side=20)
+    (resolved,) = await resolve([message], store, rules=MediaRules(max_side=20))
     picture = resolved.parts[1]
     assert isinstance(picture, Image)
     head, data = content(picture.source)
