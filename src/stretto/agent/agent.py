@@ -25,6 +25,7 @@ from stretto.events import ErrorRaised, Event, Interrupted, RunFinished, RunStar
 from stretto.graph import Graph, new_turn
 from stretto.graph.stream import play
 from stretto.knowledge import KnowledgeBase
+from stretto.media.references import Quota
 from stretto.media.store import MediaStore
 from stretto.messages import Message, Part
 from stretto.models.factory import as_model
@@ -60,7 +61,9 @@ class Agent:
             would hold; as `Spending` with prices and counters.
         threads: Where conversations are kept: a path (sqlite), `"memory"`, or None for nowhere.
         retention: How much of the threads is kept; None keeps all.
-        media: Where pictures and documents are kept; by default `.stretto/media` of the project.
+        media: Where pictures and documents are kept: a store, a folder, a file on `.sqlite` or a URL such as
+            `s3://bucket/media`; by default `.stretto/media` of the project.
+        media_quota: Bytes of media that each tenant may keep in threads, or those that are named.
     """
 
     def __init__(
@@ -77,7 +80,8 @@ class Agent:
         budgets: Budgets | Mapping[str, Any] | Spending | None = None,
         threads: Threads = "memory",
         retention: Retention | None = None,
-        media: MediaStore | Path | None = None,
+        media: MediaStore | Path | str | None = None,
+        media_quota: Quota = None,
     ) -> None:
         self.name = name
         self.limits = limits or Limits()
@@ -112,7 +116,7 @@ class Agent:
         self._spending = budgets if isinstance(budgets, Spending) else Spending(budgets)
         self._spending.check(node.name for node in graph.nodes)
         self._spending.keep_beside(threads)
-        self._opened = Opened(graph, threads=threads, media=media, retention=retention)
+        self._opened = Opened(graph, threads=threads, media=media, quota=media_quota, retention=retention)
         self._prepared = False
 
     @classmethod
@@ -315,6 +319,7 @@ class Agent:
         opened, thread_id = self._opened, run.thread_id
         compiled = await opened.compiled(kept=kept)
         turn_input, before = None, {}
+        opened.serve_media(run, compiled)
         with opened.playing(thread_id):
             if message is not None:
                 message = await opened.take_in(message, run)
@@ -324,7 +329,6 @@ class Agent:
             fresh = message is not None and not before
             if fresh:
                 await opened.make_room(compiled)
-            opened.serve_media(run)
             final, questions = await play(compiled, turn_input, run=run, resume=answers, before=before)
             await opened.prune(compiled, thread_id, waiting=bool(questions), fresh=fresh)
         if self._form is not None and final.get("output") is not None:

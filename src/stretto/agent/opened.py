@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -16,7 +16,11 @@ from stretto.graph.ground import Compiled, Overwrite
 from stretto.graph.state import add_messages
 from stretto.graph.stream import thread_messages, thread_standing, with_deltas
 from stretto.media.intake import take_in
-from stretto.media.store import DirectoryStore, MediaStore
+from stretto.media.ready import ReadyPictures
+from stretto.media.references import MediaReferences, Quota
+from stretto.media.store import MediaStore
+from stretto.media.stores import store_at
+from stretto.media.thread_media import ThreadMedia
 from stretto.messages import Message
 from stretto.nodes.node import last_turns
 from stretto.nodes.shown import answered
@@ -37,7 +41,8 @@ class Opened:
         graph: Graph,
         *,
         threads: Threads,
-        media: MediaStore | Path | None,
+        media: MediaStore | Path | str | None,
+        quota: Quota = None,
         retention: Any = None,
     ) -> None:
         if not isinstance(retention, Retention | None):
@@ -47,7 +52,8 @@ class Opened:
             )
         self._graph, self._threads, self._retention = graph, threads, retention or _KEEP_ALL
         self._playing: Counter[str] = Counter()
-        self._media = DirectoryStore(media) if isinstance(media, Path) else media
+        self._media = store_at(media) if isinstance(media, Path | str) else media
+        self._quota, self._ready = quota, ReadyPictures()
         self._bare: Compiled | None = None
         self._kept: dict[asyncio.AbstractEventLoop, tuple[AsyncExitStack, Any]] = {}
         self._opening: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
@@ -143,17 +149,24 @@ class Opened:
 
     async def take_in(self, message: Message, run: Run) -> Message:
         """The message with its pictures and documents checked, stored, and replaced by references."""
-        if not message.media:
+        if not message.media or run.media is None:
             return message
-        return await take_in(message, self._store())
+        return await take_in(message, run.media)
 
-    def serve_media(self, run: Run) -> None:
-        """Lets the run read media references, and keep what its tools return."""
-        run.media = _LazyStore(self._store)
+    def serve_media(self, run: Run, compiled: Any) -> None:
+        """Lets the run read media, and keep some; its thread holds them where it is kept in a database."""
+        database = getattr(compiled.checkpointer, "file", None)
+        run.media = ThreadMedia(
+            self._store,
+            ready=self._ready,
+            references=MediaReferences(database, quota=self._quota) if database is not None else None,
+            thread_id=run.thread_id,
+            tenant=run.tenant,
+        )
 
     def _store(self) -> MediaStore:
         if self._media is None:
-            self._media = DirectoryStore(find_project().storage / "media")
+            self._media = store_at(find_project().storage / "media")
         return self._media
 
     async def close(self) -> None:
@@ -166,16 +179,3 @@ class Opened:
 def _short(question: Any) -> str:
     text = " ".join(str(question).split())
     return text if len(text) <= 100 else text[:99] + "…"
-
-
-class _LazyStore:
-    """Keeps and reads media; opens its store with the first of them."""
-
-    def __init__(self, store: Callable[[], MediaStore]) -> None:
-        self._store = store
-
-    async def put(self, data: bytes, media_type: str) -> str:
-        return await self._store().put(data, media_type)
-
-    async def read(self, reference: str) -> bytes:
-        return await self._store().read(reference)

@@ -3,10 +3,14 @@
 In memory only, and bounded. Knows no store and no model.
 """
 
+import time
 from collections import OrderedDict
 from threading import Lock
 
 import msgspec
+
+LINK = 3600.0
+"""Seconds that a link works; it is given again for half of them, so that prompts stay the same."""
 
 Limits = tuple[int, int, int]
 """The longest side, the shorter side and the pixels that a picture was made for."""
@@ -35,6 +39,7 @@ class ReadyPictures:
         self._most = most
         self._size = 0
         self._kept: OrderedDict[tuple[str, Limits], Ready] = OrderedDict()
+        self._links: dict[str, tuple[str, float]] = {}
         self._lock = Lock()
 
     def find(self, reference: str, limits: Limits) -> Ready | None:
@@ -54,9 +59,22 @@ class ReadyPictures:
             while self._size > self._most:
                 self._drop(next(iter(self._kept)))
 
+    def link(self, reference: str) -> str | None:
+        """A link that was given lately."""
+        url, until = self._links.get(reference, (None, 0.0))
+        return url if until > time.monotonic() else None
+
+    def keep_link(self, reference: str, url: str) -> None:
+        """Keeps a link that works for `LINK` seconds from now on."""
+        now = time.monotonic()
+        with self._lock:
+            self._links = {key: link for key, link in self._links.items() if link[1] > now}
+            self._links[reference] = url, now + LINK / 2
+
     def forget(self, reference: str) -> None:
         """Drops a picture that its store has dropped."""
         with self._lock:
+            self._links.pop(reference, None)
             for key in [key for key in self._kept if key[0] == reference]:
                 self._drop(key)
 

@@ -12,7 +12,7 @@ import msgspec
 
 from stretto.context import MediaReader
 from stretto.errors import MediaNotFound
-from stretto.media.ready import Limits, Ready, ReadyPictures
+from stretto.media.ready import LINK, Limits, Ready, ReadyPictures
 from stretto.media.store import Linking, is_reference
 from stretto.media.tokens import LOW_SIDE, UNKNOWN
 from stretto.messages import MEDIA, Audio, File, Image, Message, Part, ToolResult
@@ -83,10 +83,19 @@ async def _picture(part: Image, store: MediaReader, rules: MediaRules) -> Image:
         kept.keep(part.source, limits, ready)
     source = ready.source
     if rules.urls and ready.as_stored and isinstance(store, Linking):
-        source = await store.link(part.source) or source
+        source = await _link(part.source, store, kept) or source
     return msgspec.structs.replace(
         part, source=source, media_type=ready.media_type, width=ready.width, height=ready.height
     )
+
+
+async def _link(reference: str, store: Linking, kept: ReadyPictures) -> str | None:
+    url = kept.link(reference)
+    if url is None:
+        url = await store.link(reference, seconds=LINK)
+        if url is not None:
+            kept.keep_link(reference, url)
+    return url
 
 
 def _made(data: bytes, limits: Limits, label: str) -> Ready:
