@@ -11,7 +11,7 @@ import pytest
 from PIL import Image as Pillow
 
 from stretto import Agent, Image, Message
-from stretto.errors import MediaQuotaExceeded
+from stretto.errors import MediaQuotaExceeded, ThreadError
 from stretto.media.references import MediaReferences
 from stretto.media.sqlite import SqliteStore
 from stretto.media.store import DirectoryStore, reference_of
@@ -111,3 +111,22 @@ async def test_turns_at_once_with_one_picture_keep_it_once(tmp_path: Path) -> No
     async with Agent(model=seeing(), media=tmp_path / "media", threads=tmp_path / "t.sqlite") as agent:
         await asyncio.gather(*(agent.run(question, thread_id=str(number)) for number in range(10)))
     assert size_of(tmp_path / "media") == len(data)
+
+
+async def test_media_of_deleted_threads_are_swept(tmp_path: Path) -> None:
+    path = tmp_path / "t.sqlite"
+    async with Agent(model=seeing(), media=tmp_path / "media", threads=path) as agent:
+        await agent.run(["What is it?", Image.from_bytes(noise(20), "image/png")], thread_id="gone")
+        await agent.run(["What is it?", Image.from_bytes(noise(21), "image/png")], thread_id="stays")
+        async with open_store("sqlite", path) as saver:
+            await MediaReferences(saver.file).release("gone")
+        assert (await agent.sweep_media()).count == 0, "within a day nothing goes"
+        assert (await agent.sweep_media(older_than=-60)).count == 1
+        assert await agent.run("And now?", thread_id="stays")
+
+
+@pytest.mark.parametrize("threads", [None, "memory"])
+async def test_without_a_database_of_threads_nothing_is_swept(threads: str | None, tmp_path: Path) -> None:
+    async with Agent(model=seeing(), media=tmp_path / "media", threads=threads) as agent:
+        with pytest.raises(ThreadError, match="make it with `threads=` a path"):
+            await agent.sweep_media()

@@ -19,6 +19,7 @@ ANSWERS = {
     "output": '{"number": "R-7", "note": "", '
     '"lines": [{"name": "bell", "price": 9}, {"name": "pump", "price": 29.5}]}',
     "caching": "Three years.",
+    "media": "A red bell.",
 }
 """What the page's `model` says."""
 
@@ -39,4 +40,4 @@ async def test_the_code_of_a_page_runs(page: str, tmp_path: Path, monkeypatch: p
 
 
 def test_there_is_code_to_run() -> None:
-    assert {"budgets", "caching", "endings", "output", "pool"} <= set(BLOCKS)
+    assert {"budgets", "caching", "endings", "media", "output", "pool"} <= set(BLOCKS)

@@ -25,7 +25,7 @@ from stretto.events import ErrorRaised, Event, Interrupted, RunFinished, RunStar
 from stretto.graph import Graph, new_turn
 from stretto.graph.stream import play
 from stretto.knowledge import KnowledgeBase
-from stretto.media.references import Quota
+from stretto.media.references import DAY, Quota, Swept
 from stretto.media.store import MediaStore
 from stretto.messages import Message, Part
 from stretto.models.factory import as_model
@@ -263,6 +263,17 @@ class Agent:
         """For `FastAPI(lifespan=agent.lifespan)`."""
         async with self:
             yield
+
+    async def sweep_media(self, *, older_than: float = DAY) -> Swept:
+        """Drops media that no thread holds any more. All threads whose media the store keeps are the agent's.
+
+        Args:
+            older_than: Seconds since they were put last; longer than any turn takes.
+
+        Raises:
+            ThreadError: Its threads are not kept in a database.
+        """
+        return await self._opened.sweep_media(older_than)
 
     async def close(self) -> None:
         """Closes models, knowledge and threads. May be called twice."""

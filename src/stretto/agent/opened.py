@@ -17,7 +17,7 @@ from stretto.graph.state import add_messages
 from stretto.graph.stream import thread_messages, thread_standing, with_deltas
 from stretto.media.intake import take_in
 from stretto.media.ready import ReadyPictures
-from stretto.media.references import MediaReferences, Quota
+from stretto.media.references import MediaReferences, Quota, Swept
 from stretto.media.store import MediaStore
 from stretto.media.stores import store_at
 from stretto.media.thread_media import ThreadMedia
@@ -155,14 +155,28 @@ class Opened:
 
     def serve_media(self, run: Run, compiled: Any) -> None:
         """Lets the run read media, and keep some; its thread holds them where it is kept in a database."""
-        database = getattr(compiled.checkpointer, "file", None)
         run.media = ThreadMedia(
             self._store,
             ready=self._ready,
-            references=MediaReferences(database, quota=self._quota) if database is not None else None,
+            references=self._references(compiled),
             thread_id=run.thread_id,
             tenant=run.tenant,
         )
+
+    async def sweep_media(self, older_than: float) -> Swept:
+        """Drops media that no thread holds, put last so many seconds ago."""
+        compiled = None if self._threads is None else await self.compiled(kept=True)
+        references = self._references(compiled)
+        if references is None:
+            raise ThreadError(
+                "this agent's threads are not kept in a database, so nobody knows which media are held; "
+                "make it with `threads=` a path"
+            )
+        return await references.sweep(self._store(), older_than=older_than)
+
+    def _references(self, compiled: Any) -> MediaReferences | None:
+        database = getattr(getattr(compiled, "checkpointer", None), "file", None)
+        return database and MediaReferences(database, quota=self._quota, ready=self._ready)
 
     def _store(self) -> MediaStore:
         if self._media is None:
