@@ -1,6 +1,8 @@
 """ObjectStore: the contract on fsspec's memory and local files, links, missing packages, secrets."""
 
+import os
 import sys
+import time
 import uuid
 from pathlib import Path
 from typing import Any
@@ -65,6 +67,12 @@ class TestObjectsInFiles(TestObjectsInMemory):
         reference = await store.put(b"whole", "")
         found = [file for file in tmp_path.rglob("*") if file.is_file()]
         assert [file.name for file in found] == [reference[6:]]
+        left, young = found[0].with_name(".new-left"), found[0].with_name(".new-young")
+        for half in (left, young):
+            half.write_bytes(b"ha")
+        os.utime(left, (time.time() - 3700,) * 2)
+        assert [each.reference async for each in store.kept()] == [reference]
+        assert (left.exists(), young.exists()) == (False, True)
 
 
 async def test_a_store_that_signs_gives_links(tmp_path: Path):

@@ -4,6 +4,7 @@ The store's own rights say who may read what; keys and passwords are fsspec's to
 """
 
 import asyncio
+import time
 import uuid
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
@@ -19,6 +20,9 @@ T = TypeVar("T")
 
 _WHOLE = frozenset(("s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "oci", "memory"))
 """Where an object is there as a whole or not at all; elsewhere it is written beside, and renamed."""
+_NEW = ".new-"
+_LEFT = 3600.0
+"""Seconds after which what a writer began, and did not end, is nobody's."""
 _TYPE = {"s3": "ContentType", "s3a": "ContentType", "gs": "content_type", "gcs": "content_type"}
 """How the type of an object is told, where it is: for those who read it by its link."""
 _DRIVERS = {
@@ -59,9 +63,7 @@ class ObjectStore:
         Raises:
             MediaError: The store cannot be written.
         """
-        reference = reference_of(data)
-        await self._do("written", self._put, self._key(reference), data, media_type)
-        return reference
+        return await self._do("written", self._put, data, media_type)
 
     async def read(self, reference: str) -> bytes:
         """The bytes, checked against their hash.
@@ -92,13 +94,16 @@ class ObjectStore:
             return False
 
     async def kept(self) -> AsyncIterator[Kept]:
-        """All that is here."""
+        """All that is here. What killed writers left behind is dropped in passing."""
         await asyncio.to_thread(self._files.invalidate_cache)
         for folder in await self._listed(self._root, "directory"):
             for about in await self._listed(folder["name"], "file"):
-                reference = f"media:{about['name'].rpartition('/')[2]}"
-                if is_reference(reference):
-                    yield Kept(reference, about["size"], await self._do("read", self._time, about))
+                name = about["name"].rpartition("/")[2]
+                at = await self._do("read", self._time, about)
+                if is_reference(f"media:{name}"):
+                    yield Kept(f"media:{name}", about["size"], at)
+                elif name.startswith(_NEW) and at < time.time() - _LEFT:
+                    await self._do("written", self._files.rm_file, about["name"])
 
     async def link(self, reference: str, *, seconds: float = 3600) -> str | None:
         """A signed URL that works for this long; None where the store signs none."""
@@ -111,10 +116,12 @@ class ObjectStore:
         digest = digest_of(reference)
         return f"{self._root}/{digest[:2]}/{digest}"
 
-    def _put(self, key: str, data: bytes, media_type: str) -> None:
+    def _put(self, data: bytes, media_type: str) -> str:
+        reference = reference_of(data)
+        key = self._key(reference)
         about = {_TYPE[self._scheme]: media_type} if media_type and self._scheme in _TYPE else {}
         folder = key.rpartition("/")[0]
-        target = key if self._scheme in _WHOLE else f"{folder}/.new-{uuid.uuid4().hex}"
+        target = key if self._scheme in _WHOLE else f"{folder}/{_NEW}{uuid.uuid4().hex}"
         if target != key:
             self._files.makedirs(folder, exist_ok=True)
         reach("media.write.before")
@@ -124,6 +131,7 @@ class ObjectStore:
             reach("media.rename.before")
             self._files.mv(target, key)
             reach("media.rename.after")
+        return reference
 
     def _delete(self, key: str, before: float) -> bool:
         self._files.invalidate_cache()

@@ -55,16 +55,7 @@ class SqliteStore:
         Raises:
             MediaError: The file cannot be written.
         """
-        reference = reference_of(data)
-        digest = digest_of(reference)
-
-        def work(connection: sqlite3.Connection) -> None:
-            now = self._clock()
-            if not connection.execute(_AGAIN, (now, digest, data)).rowcount:
-                connection.execute(_PUT, (digest, now, data))
-
-        await asyncio.to_thread(self._change, "write", work)
-        return reference
+        return await asyncio.to_thread(self._put, data)
 
     async def read(self, reference: str) -> bytes:
         """The bytes, checked against their hash.
@@ -106,6 +97,18 @@ class SqliteStore:
     async def close(self) -> None:
         """Closes the file; the next call opens it again. May be called twice."""
         self._file.close()
+
+    def _put(self, data: bytes) -> str:
+        reference = reference_of(data)
+        digest = digest_of(reference)
+
+        def work(connection: sqlite3.Connection) -> str:
+            now = self._clock()
+            if not connection.execute(_AGAIN, (now, digest, data)).rowcount:
+                connection.execute(_PUT, (digest, now, data))
+            return reference
+
+        return self._change("write", work)
 
     def _ask(self, statement: str, value: str) -> list[Any]:
         return self._file.transact_now(

@@ -3,6 +3,7 @@
 Knows no message. The store opens with the first use.
 """
 
+import asyncio
 from collections.abc import Callable
 
 from stretto.media.ready import ReadyPictures
@@ -43,7 +44,7 @@ class ThreadMedia:
         """
         if self._references is None:
             return await self._store().put(data, media_type)
-        held = [Held(reference_of(data), len(data), media_type)]
+        held = [Held(await asyncio.to_thread(reference_of, data), len(data), media_type)]
         await self._references.admit(self._tenant, held)
         reference = await self._store().put(data, media_type)
         await self._references.hold(self._thread_id, self._tenant, held)
