@@ -34,6 +34,15 @@ class Signing(Named):
         return f"https://objects.example{path}?for={expiration}"
 
 
+class Bucketless(Named):
+    """Where no bucket was made."""
+
+    protocol = "bucketless"
+
+    def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **kwargs: Any) -> None:
+        raise FileNotFoundError(path)
+
+
 class Failing(Named):
     """A bucket that refuses, and says with which key."""
 
@@ -45,7 +54,7 @@ class Failing(Named):
 
 @pytest.fixture(autouse=True, scope="module")
 def _registered() -> None:
-    for kind in (Signing, Failing):
+    for kind in (Signing, Failing, Bucketless):
         fsspec.register_implementation(kind.protocol, kind, clobber=True)
 
 
@@ -108,3 +117,8 @@ def test_without_a_driver_the_message_is_the_command(monkeypatch: pytest.MonkeyP
 def test_an_unknown_address_is_told():
     with pytest.raises(ConfigError, match=r"`ghost://` is not known.*allowed are s3://"):
         ObjectStore("ghost://bucket")
+
+
+async def test_a_bucket_that_is_not_there_is_told():
+    with pytest.raises(MediaError, match="bucketless://ghost/media` is not there: make the bucket first"):
+        await ObjectStore("bucketless://ghost/media").put(b"x", "")

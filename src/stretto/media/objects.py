@@ -7,6 +7,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from datetime import datetime
 from importlib import import_module
 from math import inf
@@ -63,7 +64,10 @@ class ObjectStore:
         Raises:
             MediaError: The store cannot be written.
         """
-        return await self._do("written", self._put, data, media_type)
+        try:
+            return await self._do("written", self._put, data, media_type)
+        except FileNotFoundError:
+            raise MediaError(f"the media store `{self.place}` is not there: make the bucket first") from None
 
     async def read(self, reference: str) -> bytes:
         """The bytes, checked against their hash.
@@ -73,7 +77,10 @@ class ObjectStore:
             DamagedMedia: The object was changed.
             MediaError: The store cannot be read.
         """
-        data: bytes = await self._do("read", self._files.cat_file, self._key(reference))
+        try:
+            data: bytes = await self._do("read", self._files.cat_file, self._key(reference))
+        except FileNotFoundError:
+            raise MediaNotFound(f"`{reference}` is not in the media store `{self.place}`") from None
         return await asyncio.to_thread(checked, data, reference, self.place)
 
     async def has(self, reference: str) -> bool:
@@ -90,7 +97,7 @@ class ObjectStore:
         """
         try:
             return await self._do("written", self._delete, self._key(reference), before)
-        except MediaNotFound:
+        except FileNotFoundError:
             return False
 
     async def kept(self) -> AsyncIterator[Kept]:
@@ -103,7 +110,8 @@ class ObjectStore:
                 if is_reference(f"media:{name}"):
                     yield Kept(f"media:{name}", about["size"], at)
                 elif name.startswith(_NEW) and at < time.time() - _LEFT:
-                    await self._do("written", self._files.rm_file, about["name"])
+                    with suppress(FileNotFoundError):
+                        await self._do("written", self._files.rm_file, about["name"])
 
     async def link(self, reference: str, *, seconds: float = 3600) -> str | None:
         """A signed URL that works for this long; None where the store signs none."""
@@ -155,16 +163,14 @@ class ObjectStore:
     async def _listed(self, folder: str, kind: str) -> list[dict[str, Any]]:
         try:
             found: list[dict[str, Any]] = await self._do("read", self._files.ls, folder, True)
-        except MediaNotFound:
+        except FileNotFoundError:
             return []
         return [about for about in found if about["type"] == kind]
 
     async def _do(self, what: str, call: Callable[..., T], *arguments: Any) -> T:
         try:
             return await asyncio.to_thread(call, *arguments)
-        except FileNotFoundError:
-            raise MediaNotFound(f"it is not in the media store `{self.place}`") from None
-        except (MediaError, NotImplementedError):
+        except (MediaError, NotImplementedError, FileNotFoundError):
             raise
         except Exception as error:  # each of fsspec's drivers raises errors of its own
             raise MediaError(
