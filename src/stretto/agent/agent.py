@@ -145,7 +145,8 @@ class Agent:
             budgets=spec.spending(),
             threads=spec.project.storage / "threads.sqlite" if threads is None else threads,
             retention=retention or spec.project.file.retention,
-            media=spec.project.storage / "media",
+            media=spec.project.media,
+            media_quota=spec.project.file.media.quota,
         )
         agent.spec, agent.documents = spec, documents
         if not (spec.folder / "graph.py").is_file():  # which may ask others

@@ -180,7 +180,7 @@ class Opened:
 
     def _store(self) -> MediaStore:
         if self._media is None:
-            self._media = store_at(find_project().storage / "media")
+            self._media = store_at(find_project().media)
         return self._media
 
     async def close(self) -> None:
