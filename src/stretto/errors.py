@@ -18,6 +18,7 @@ StrettoError
 │   ├── UnsupportedMedia   a kind that is not accepted, or content disguised as another kind
 │   ├── DamagedMedia       the content cannot be decoded
 │   ├── MediaTooLarge      bytes, pixels, frames or pages over the limit
+│   ├── MediaQuotaExceeded a tenant keeps as much as it may; `used` and `limit` are bytes
 │   └── UnsafeAddress      a URL that leads to an address it must not reach
 ├── KnowledgeError         a knowledge base cannot do what was asked
 │   ├── StoreBusy          another process owns the store
@@ -61,10 +62,11 @@ class ConfigError(StrettoError):
 
 
 class MissingExtra(StrettoError):
-    """An optional package is not installed."""
+    """An optional package is not installed; `beside` are those that the extra does not bring."""
 
-    def __init__(self, feature: str, extra: str) -> None:
-        super().__init__(f'{feature} needs an optional package. Type: pip install "stretto[{extra}]"')
+    def __init__(self, feature: str, extra: str, *, beside: str = "") -> None:
+        command = f'pip install "stretto[{extra}]" {beside}'.rstrip()
+        super().__init__(f"{feature} needs an optional package. Type: {command}")
         self.extra = extra
 
 
@@ -157,6 +159,14 @@ class DamagedMedia(MediaError):
 
 class MediaTooLarge(MediaError):
     """Bytes, pixels, frames or pages over the limit."""
+
+
+class MediaQuotaExceeded(MediaError):
+    """A tenant keeps as many bytes as it may. `used`, `limit` and `asked` are bytes."""
+
+    def __init__(self, message: str, *, used: int, limit: int, asked: int) -> None:
+        super().__init__(message)
+        self.used, self.limit, self.asked = used, limit, asked
 
 
 class UnsafeAddress(MediaError):

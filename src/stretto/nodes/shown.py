@@ -1,12 +1,15 @@
 """What a model is shown of a conversation: instructions, the last turns, passages, and what pictures show."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import count
 
 import msgspec
 
+from stretto.budgets import expected_input
 from stretto.context import RunContext
 from stretto.documents import Hit
 from stretto.media.resolve import resolve
+from stretto.media.tokens import media_tokens
 from stretto.messages import Image, Message, Part, Text, ToolCall, ToolResult
 from stretto.models.protocol import ChatModel
 from stretto.nodes.node import State, steady_turns
@@ -50,7 +53,7 @@ async def shown(
         last = max(index for index, message in enumerate(messages) if message.role == "user")
         media = messages[last].media if model.capabilities.vision else ()
         messages[last] = Message.user(fill(ask, values), *media)
-    messages = await seen(messages, model, ctx)
+    messages = await seen(newest_pictures(messages, model), model, ctx)
     instructions = fill(prompt, values) if isinstance(prompt, Prompt) else prompt
     return [Message.system(instructions), *messages] if instructions else messages
 
@@ -88,11 +91,43 @@ async def seen(messages: list[Message], model: ChatModel, ctx: RunContext) -> li
     if not any(isinstance(part, Image) for message in messages for part in _all_parts(message)):
         return messages
     if model.capabilities.vision:
-        return await resolve(messages, ctx.media) if ctx.media is not None else messages
-    return [
-        msgspec.structs.replace(message, parts=tuple(_in_words(part) for part in message.parts))
-        for message in messages
-    ]
+        rules = model.capabilities.media
+        return await resolve(messages, ctx.media, rules=rules) if ctx.media is not None else messages
+    return [_worded(message) for message in messages]
+
+
+def newest_pictures(messages: list[Message], model: ChatModel) -> list[Message]:
+    """The messages with the newest pictures that fit into the model's context, and older ones in words.
+
+    The pictures of the last message that shows any always stay. One that came before is shown where it came
+    first and there, and named between them. What gives way, gives way an eighth of the context at a time: a
+    prompt whose beginning changed with each turn would be read anew each time.
+    """
+    pictures = [(at, part) for at, message in enumerate(messages) for part in _pictures(message)]
+    if not model.capabilities.vision or len(pictures) < 2:
+        return messages
+    last, context = pictures[-1][0], model.capabilities.context
+    costs: dict[int, int] = {}
+    came: set[str] = set()
+    for number, (at, part) in enumerate(pictures):
+        if at == last or part.source not in came:
+            costs[number] = media_tokens(part, model.capabilities.media)
+        came.add(part.source)
+    words = expected_input([_worded(message) for message in messages])
+    over = words + sum(costs.values()) - context * 3 // 4
+    step = max(context // 8, 1)
+    over = -(-over // step) * step
+    for number, cost in list(costs.items()):
+        if over <= 0 or pictures[number][0] == last:
+            break
+        del costs[number]
+        over -= cost
+    numbers = count()
+    return [_worded(message, lambda: next(numbers) in costs) for message in messages]
+
+
+def _pictures(message: Message) -> Iterator[Image]:
+    return (part for part in _all_parts(message) if isinstance(part, Image))
 
 
 def _all_parts(message: Message) -> Iterator[Part]:
@@ -102,9 +137,21 @@ def _all_parts(message: Message) -> Iterator[Part]:
             yield from part.content
 
 
-def _in_words(part: Part) -> Part:
-    if isinstance(part, Image):
+def _never() -> bool:
+    return False
+
+
+def _worded(message: Message, shows: Callable[[], bool] = _never) -> Message:
+    """The message with its pictures in words, but for those that `shows` allows, asked in order."""
+    if not any(_pictures(message)):
+        return message
+    parts = tuple(_in_words(part, shows) for part in message.parts)
+    return msgspec.structs.replace(message, parts=parts)
+
+
+def _in_words(part: Part, shows: Callable[[], bool]) -> Part:
+    if isinstance(part, Image) and not shows():
         return Text(f"[picture {part.name or part.media_type}: {part.alt or 'not described'}]")
     if isinstance(part, ToolResult):
-        return msgspec.structs.replace(part, content=tuple(_in_words(inner) for inner in part.content))
+        return msgspec.structs.replace(part, content=tuple(_in_words(inner, shows) for inner in part.content))
     return part

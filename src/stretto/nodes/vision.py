@@ -59,7 +59,8 @@ async def _look(
     if ctx.media is None:
         raise MediaError("this run has no media store, so the picture cannot be read")
     instructions = fill(prompt, {"question": question}) if isinstance(prompt, Prompt) else prompt
-    asked = await resolve([Message.user(f"{instructions}\nThe question: {question}", picture)], ctx.media)
+    shown = Message.user(f"{instructions}\nThe question: {question}", picture)
+    asked = await resolve([shown], ctx.media, rules=model.capabilities.media)
     reply = await replied(affordable(model, ctx), asked, ctx, settings=ModelSettings(max_tokens=600))
     return Look(
         reference=picture.source, text=f"{_name(picture)} shows: {reply.message.text}", how=model.name
