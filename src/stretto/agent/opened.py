@@ -19,8 +19,8 @@ from stretto.media.intake import take_in
 from stretto.media.store import DirectoryStore, MediaStore
 from stretto.messages import Message
 from stretto.nodes.node import last_turns
-from stretto.nodes.shown import answered
 from stretto.threads import Retention
+from stretto.threads.history import answered
 from stretto.threads.stores import open_store
 
 Threads = Path | Literal["memory"] | str | None

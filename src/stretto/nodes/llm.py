@@ -13,7 +13,8 @@ from stretto.messages import Message, ToolSpec
 from stretto.models.output import Form, Shape
 from stretto.models.protocol import ChatModel, Embedder, Reply
 from stretto.nodes.budgeted import affordable, context_for
-from stretto.nodes.node import NodeFunction, State, Update, declares, question_of
+from stretto.nodes.fitted import fitted
+from stretto.nodes.node import ALL_TURNS, NodeFunction, State, Update, declares, question_of
 from stretto.nodes.route import Choice
 from stretto.nodes.shown import looks_text, numbered, seen, shown
 from stretto.nodes.voice import fitting, spoken
@@ -37,7 +38,7 @@ def llm(
     settings: ModelSettings | None = None,
     cite: Embedder | bool = False,
     passages: int = 3,
-    history: int = 4,
+    history: int | None = 4,
     max_rounds: int = 6,
     offer: Choice | None = None,
     relay: bool = False,
@@ -55,7 +56,8 @@ def llm(
         settings: How the model is asked.
         cite: Attribute the answer to the hits: True by words alone, an embedder by meaning too.
         passages: How many hits the model is shown.
-        history: How many turns the model is shown at least, this one included; see `steady_turns`.
+        history: How many turns the model is shown at least, this one included (see `steady_turns`); None: all
+            that its context holds. Of what a summary of `compact` does not stand for, it is shown all.
         max_rounds: How often the model may call tools before it has to answer.
         offer: Names the one tool that the model has to call first, as `nearest(...)` does: what small models
             choose badly is chosen for them. None, or no name: the model is offered all and decides.
@@ -66,12 +68,13 @@ def llm(
     form = schema if isinstance(schema, Form) or schema is None else Form(schema)
 
     @declares(
-        reads=("messages", "question", "hits", "looks", "missing"),
+        reads=("messages", "question", "hits", "looks", "missing", "summary"),
         writes=("messages", "output", "citations"),
         effects="external" if tools else "none",
     )
     async def answer(state: State, ctx: RunContext) -> Update:
-        hits, turns = await context_for(state.get("hits") or (), ctx, passages=passages, history=history)
+        usual = ALL_TURNS if history is None or state.get("summary") else history
+        hits, turns = await context_for(state.get("hits") or (), ctx, passages=passages, history=usual)
         known = {"question": question_of(state), "passages": numbered(hits), "looks": looks_text(state)}
         known.update(values(state) if values else {})
         conversation = await shown(state, model, prompt, ask, known, turns, ctx)
@@ -122,12 +125,15 @@ async def _talk(
     """The messages up to the answer, with the rounds of tools before it, its text, and its object, if any."""
     added: list[Message] = []
     text = ""
-    model = affordable(model, ctx)
+    own, model = model, affordable(model, ctx)
     output: Any = None
     for number in range(tools.rounds + 1):
-        asked = [*conversation, *await seen(added, model, ctx)]
         specs, choice = tools.at(number)
-        reply = await spoken(model, asked, specs, form, (settings or ModelSettings()).merged(choice), ctx)
+        how = (settings or ModelSettings()).merged(choice)
+        sent = await fitted([*conversation, *await seen(added, model, ctx)], own, specs, how)
+        asked = sent.messages
+        reply = await spoken(model, asked, specs, form, how, ctx)
+        sent.note(own, reply.usage)
         text += reply.message.text
         if not reply.message.tool_calls or number == tools.rounds:
             message = reply.message
