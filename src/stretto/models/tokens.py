@@ -1,7 +1,8 @@
 """How many tokens a conversation has for a model. Knows no wire and no node.
 
-By its own tokenizer where it has one here, else by `bpe-openai` where that is installed, else by bytes; media by
-formula, never by their bytes. A text is counted once. What endpoints report corrects what is counted (`learn`).
+By its own tokenizer where it has one here, else by `bpe-openai` where that is installed, else by bytes;
+media by formula, never by their bytes. A text is counted once. What endpoints report corrects what is
+counted (`learn`).
 """
 
 import asyncio

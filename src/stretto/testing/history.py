@@ -81,7 +81,7 @@ def _inside(message: Message) -> Iterator[str]:
             says = says or bool(extra or part.text.strip())
         else:
             says = says or not isinstance(part, Reasoning)
-    if message.role in ("assistant", "tool") and not (message.parts and says):
+    if (message.role == "assistant" and not says) or (message.role == "tool" and not message.parts):
         yield "says nothing"
 
 

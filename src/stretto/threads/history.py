@@ -267,11 +267,8 @@ def _part(part: Part, role: str) -> Part | None:
         if any(one is not other for one, other in zip(content, part.content, strict=True)):
             part = msgspec.structs.replace(part, content=tuple(one for one in content if one is not None))
         return part
-    if role != "assistant":
-        if isinstance(part, Refusal):
-            return Text(part.text) if part.text else None
-        return None if isinstance(part, ToolCall | Reasoning) else part
-    return part
+    only_a_model_says = isinstance(part, ToolCall | Reasoning | Refusal)
+    return None if only_a_model_says and role != "assistant" else part
 
 
 def _without_notes(extra: dict[str, Any]) -> dict[str, Any]:
