@@ -47,21 +47,19 @@ async def shown(
     It is cut and put right for a call by `fitted`.
     """
     room = model.capabilities.context  # in characters: a quarter of its tokens
-    summary = state.get("summary")
     said: Sequence[Message] = state["messages"]
-    messages = answered(steady_turns(behind(said, summary), history, room=room))
+    summary: Message | None = state.get("summary")
+    last = steady_turns(behind(said, summary), history, room=room)
+    rules = [message for message in said[: len(said) - len(last)] if message.role == "system"]
+    messages = answered(last)
     if ask is not None:
-        last = max(index for index, message in enumerate(messages) if message.role == "user")
-        media = messages[last].media if model.capabilities.vision else ()
-        messages[last] = Message.user(fill(ask, values), *media)
+        place = max(index for index, message in enumerate(messages) if message.role == "user")
+        media = messages[place].media if model.capabilities.vision else ()
+        messages[place] = Message.user(fill(ask, values), *media)
     messages = await seen(messages, model, ctx)
-    before = (
-        [Message.system(text)]
-        if (text := fill(prompt, values) if isinstance(prompt, Prompt) else prompt)
-        else []
-    )
-    rules = [message for message in said[: len(said) - len(messages)] if message.role == "system"]
-    return [*before, *rules, *([summary] if summary is not None else ()), *messages]
+    instructions = fill(prompt, values) if isinstance(prompt, Prompt) else prompt
+    before = [Message.system(instructions)] if instructions else []
+    return [*before, *rules, *([summary] if summary else ()), *messages]
 
 
 async def seen(messages: list[Message], model: ChatModel, ctx: RunContext) -> list[Message]:
