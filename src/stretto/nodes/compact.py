@@ -127,7 +127,7 @@ async def _written(
         "through": stretch.through,
         "turns": stretch.turns + (before.extra[SUMMARY]["turns"] if before else 0),
     }
-    return Message("user", HEAD + text, extra={SUMMARY: mark})
+    return Message("user", (Text(HEAD + text),), extra={SUMMARY: mark})
 
 
 class _Stretch(NamedTuple):
