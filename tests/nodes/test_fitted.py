@@ -50,7 +50,7 @@ async def test_what_does_not_fit_is_cut_to_the_context_less_the_answer_and_the_t
     with_tool = await fitted(turns(40), model, [spec])
     shorter = await fitted(turns(40), model, (), answer)
     assert 400 < plain.tokens <= 750 and 300 < with_tool.tokens <= 750 and 250 < shorter.tokens <= 500
-    assert len(plain.messages) > len(with_tool.messages) > len(shorter.messages)
+    assert len(plain.messages) > len(with_tool.messages) >= len(shorter.messages)
     for sent in (plain, with_tool, shorter):
         assert_valid_history(sent.messages)
         assert sent.messages[0].text == "Be kind." and sent.messages[-1].text.startswith("Question 39?")

@@ -107,7 +107,8 @@ class SqliteFile:
             return self._opened[1]
         self._forget()
         try:
-            private_file(self.path)
+            if str(self.path) != ":memory:":
+                private_file(self.path)
             connection = sqlite3.connect(self.path, timeout=0, isolation_level=None, check_same_thread=False)
         except (OSError, ValueError) as error:
             raise self._refusal(f"`{self.path}`: {error}") from None

@@ -201,16 +201,19 @@ def _media(parts: Iterable[Part]) -> int:
     """Tokens of pictures, recordings and documents."""
     size = 0
     for part in parts:
-        if isinstance(part, Image):
-            known = part.width > 0 and part.height > 0
-            size += tile_tokens(part.width, part.height, detail=part.detail) if known else A_MEDIUM
-        elif isinstance(part, Audio):
-            size += ceil(part.seconds * A_SECOND) if part.seconds else A_MEDIUM
-        elif isinstance(part, File):
-            size += A_MEDIUM * max(1, part.pages)
+        if isinstance(part, Image | Audio | File):
+            size += _medium(part)
         elif isinstance(part, ToolResult):
             size += _media(part.content)
     return size
+
+
+def _medium(part: Image | Audio | File) -> int:
+    if isinstance(part, Image) and part.width > 0 and part.height > 0:
+        return tile_tokens(part.width, part.height, detail=part.detail)
+    if isinstance(part, Audio) and part.seconds > 0:
+        return ceil(part.seconds * A_SECOND)
+    return A_MEDIUM * (part.pages or 1) if isinstance(part, File) else A_MEDIUM
 
 
 async def _tool_tokens(tools: Sequence[ToolSpec], model: Counted) -> int:

@@ -42,7 +42,7 @@ def echoing(**options: Any) -> Agent:
 
 async def size(agent: Agent) -> dict[str, int]:
     """How much the agent's store holds, by kind."""
-    saver = (await agent._opened.compiled(kept=True)).checkpointer
+    saver = (await agent._opened.kept()).compiled.checkpointer
     if hasattr(saver, "storage"):
         spaces = [space for thread in saver.storage.values() for space in thread.values()]
         written = sum(len(writes) for writes in saver.writes.values())

@@ -117,7 +117,7 @@ def test_a_thread_goes_on_from_its_last_superstep_wherever_its_process_was_kille
         if not there:  # killed before the question was kept, which nobody was told of
             assert point in {(1, "before"), (1, "in")} and not effects
             continue
-        assert standing.state["steps"] == list(STEPS) and not standing.unfinished
+        assert standing.state["steps"] == list(STEPS) and not standing.next
         assert sorted(set(effects)) == list(STEPS) and len(effects) <= len(STEPS) + 1, point
         with sqlite3.connect(folder / "t.sqlite") as connection:
             assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)

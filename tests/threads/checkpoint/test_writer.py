@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import pytest
 
 from stretto import Agent
+from stretto.agent.opened import Opened
 from stretto.context import Run
 from stretto.errors import ThreadConflict, ThreadError
 from stretto.graph import END, START, Conversation, Graph, new_turn
@@ -55,6 +56,23 @@ def waiting(barrier: Barrier, *, nested: bool = False) -> Graph:
     return Graph().add_node("inner", inner).add_edge(START, "inner").add_edge("inner", END)
 
 
+class Unleased:
+    """Turns of threads that ask for no lease: the saver alone tells them apart."""
+
+    def __init__(self, graph: Graph, threads: Path) -> None:
+        self._opened = Opened(graph, threads=threads, media=None)
+
+    async def run(self, question: str, thread_id: str) -> Any:
+        compiled = (await self._opened.kept()).compiled
+        return (await play(compiled, new_turn(question), run=Run(), thread_id=thread_id)).state["output"]
+
+    async def said(self, thread_id: str) -> list[str]:
+        return [message.text for message in await self._opened.messages(thread_id)]
+
+    async def close(self) -> None:
+        await self._opened.close()
+
+
 async def rows(path: Path, thread_id: str = "t") -> dict[str, int]:
     """What a file holds that no checkpoint leads to."""
     async with open_store("sqlite", path, Conversation) as saver:
@@ -88,7 +106,7 @@ async def test_of_turns_at_once_on_one_thread_exactly_one_is_kept(
     count: int, before: int, nested: bool, tmp_path: Path
 ) -> None:
     barrier = Barrier(0)
-    agent = Agent(waiting(barrier, nested=nested), threads=tmp_path / "t.sqlite")
+    agent = Unleased(waiting(barrier, nested=nested), threads=tmp_path / "t.sqlite")
     for number in range(before):
         await agent.run(f"before {number}", thread_id="t")
     barrier.__init__(count)
@@ -96,11 +114,9 @@ async def test_of_turns_at_once_on_one_thread_exactly_one_is_kept(
     ended = await asyncio.gather(*turns, return_exceptions=True)
     won = [one for one in ended if not isinstance(one, BaseException)]
     assert len(won) == 1 and all(type(one) is ThreadConflict for one in ended if one is not won[0])
-    said = [message.text for message in await agent.messages("t")]
-    question = won[0].output.lower()
-    assert said == ["before 0", "BEFORE 0"] * before + [question, won[0].output]
-    assert (await agent.run("and now", thread_id="t")).output == "AND NOW"
-    assert len(await agent.messages("t")) == 2 * before + 4
+    assert await agent.said("t") == ["before 0", "BEFORE 0"] * before + [won[0].lower(), won[0]]
+    assert await agent.run("and now", thread_id="t") == "AND NOW"
+    assert len(await agent.said("t")) == 2 * before + 4
     await agent.close()
     assert await rows(tmp_path / "t.sqlite") == WHOLE
 
@@ -112,17 +128,17 @@ async def test_a_turn_that_was_overtaken_is_refused_though_it_began_first(tmp_pa
         if state["question"] == "slow":
             inside.set()
             await go_on.wait()
-        return {"messages": [Message.assistant(state["question"].upper())]}
+        return {"messages": [Message.assistant(state["question"].upper())], "output": "said"}
 
     graph = Graph().add_node("echo", echo).add_edge(START, "echo").add_edge("echo", END)
-    agent = Agent(graph, threads=tmp_path / "t.sqlite")
+    agent = Unleased(graph, threads=tmp_path / "t.sqlite")
     slow = asyncio.create_task(agent.run("slow", thread_id="t"))
     await inside.wait()
     await agent.run("quick", thread_id="t")
     go_on.set()
     with pytest.raises(ThreadConflict, match=r"another turn took thread `t` further.*ask again"):
         await slow
-    assert [message.text for message in await agent.messages("t")][-2:] == ["quick", "QUICK"]
+    assert (await agent.said("t"))[-2:] == ["quick", "QUICK"]
     assert issubclass(ThreadConflict, ThreadError)
     await agent.close()
     assert await rows(tmp_path / "t.sqlite") == WHOLE
@@ -131,9 +147,11 @@ async def test_a_turn_that_was_overtaken_is_refused_though_it_began_first(tmp_pa
 CHILD = """
 import asyncio, sys
 from pathlib import Path
-from stretto import Agent
+from stretto.agent.opened import Opened
+from stretto.context import Run
 from stretto.errors import ThreadConflict
-from stretto.graph import END, START, Conversation, Graph
+from stretto.graph import END, START, Conversation, Graph, new_turn
+from stretto.graph.stream import play
 from stretto.messages import Message
 
 async def wait(state: Conversation) -> Conversation:
@@ -148,9 +166,9 @@ graph = Graph().add_node("wait", wait).add_node("echo", echo)
 graph.add_edge(START, "wait").add_edge("wait", "echo").add_edge("echo", END)
 
 async def main():
-    agent = Agent(graph, threads=Path(sys.argv[1]))
+    agent = Opened(graph, threads=Path(sys.argv[1]), media=None)
     try:
-        await agent.run(sys.argv[2], thread_id="t")
+        await play((await agent.kept()).compiled, new_turn(sys.argv[2]), run=Run(), thread_id="t")
         print("kept", flush=True)
     except ThreadConflict:
         print("refused", flush=True)

@@ -13,8 +13,11 @@ from typing import Any
 
 from langgraph.checkpoint.memory import InMemorySaver
 
+from stretto._internal.sqlite_file import SqliteFile
+from stretto.errors import ThreadError
 from stretto.threads.checkpoint.serializer import strict_serializer
 from stretto.threads.retention import Retention
+from stretto.threads.tables import prepare
 
 _TASK = ":"
 """What stands before a task in the namespace of a checkpoint."""
@@ -22,6 +25,8 @@ _TASK = ":"
 
 class PrunedMemory(InMemorySaver):
     """Threads in memory. `storage` is in order of use; `_versions` knows the blobs of a thread."""
+
+    file: SqliteFile
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)  # pyright: ignore[reportUnknownMemberType]
@@ -80,4 +85,7 @@ class PrunedMemory(InMemorySaver):
 @asynccontextmanager
 async def open_memory(path: str | Path, *states: type[Any]) -> AsyncGenerator[PrunedMemory]:
     """A saver that forgets everything when it is closed; `path` is not used."""
-    yield PrunedMemory(serde=strict_serializer(*states))
+    saver = PrunedMemory(serde=strict_serializer(*states))
+    saver.file = SqliteFile(":memory:", prepare=prepare, refusal=ThreadError)
+    yield saver
+    saver.file.close()
