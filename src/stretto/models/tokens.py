@@ -20,7 +20,7 @@ from stretto._internal.loggers import logger
 from stretto.budgets.estimate import expected_output
 from stretto.errors import StrettoError
 from stretto.media.tokens import tile_tokens
-from stretto.messages import Audio, File, Image, Message, Part, ToolCall, ToolResult, ToolSpec
+from stretto.messages import Audio, File, Image, Message, Part, Text, ToolCall, ToolResult, ToolSpec
 from stretto.models.protocol import ChatModel
 
 A_MESSAGE = 4
@@ -87,10 +87,8 @@ def at_most(messages: Iterable[Message], tools: Iterable[ToolSpec] = (), model: 
     """A number of tokens that a request does not exceed, without a tokenizer: a token has a byte or more."""
     size = 0
     for message in messages:
-        size += 2 * A_MESSAGE + _media(message.parts)
-        for text in _texts(message.parts):
-            size += len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
-    size += sum(2 * A_MESSAGE + len(_tool_text(tool).encode("utf-8", "surrogatepass")) for tool in tools)
+        size += 2 * A_MESSAGE + _most(message.parts)
+    size += sum(2 * A_MESSAGE + _bytes(_tool_text(tool)) for tool in tools)
     return ceil(size * max(1.0, _ratios.get(_name(model), 1.0)))
 
 
@@ -151,7 +149,7 @@ async def _by_vocabulary(texts: Sequence[str], name: str) -> list[int]:
             return await asyncio.to_thread(_encoded, texts, name)
         except Exception as error:  # of a package that is there to be more exact: none of it stops a turn
             _log.warning("bpe-openai cannot count, so tokens are estimated: %s", error)
-    return [expected_output(len(text.encode("utf-8", "surrogatepass"))) for text in texts]
+    return [expected_output(_bytes(text)) for text in texts]
 
 
 def _encoded(texts: Sequence[str], name: str) -> list[int]:
@@ -195,6 +193,25 @@ def _texts(parts: Iterable[Part]) -> Iterator[str]:
             yield from _texts(part.content)
         elif not isinstance(part, Image | Audio | File):
             yield part.text
+
+
+def _most(parts: Iterable[Part]) -> int:
+    """Bytes of text, and tokens of media."""
+    size = 0
+    for part in parts:
+        if isinstance(part, Text):
+            size += _bytes(part.text)
+        elif isinstance(part, ToolCall):
+            size += _bytes(part.name) + _bytes(part.arguments)
+        elif isinstance(part, ToolResult):
+            size += _most(part.content)
+        else:
+            size += _medium(part) if isinstance(part, Image | Audio | File) else _bytes(part.text)
+    return size
+
+
+def _bytes(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
 
 
 def _media(parts: Iterable[Part]) -> int:

@@ -45,10 +45,12 @@ async def fitted(
         return Fitted(valid_history(messages))
     whole = answered(messages)
     beside = await count((), tools, model)
-    kept = trimmed(whole, await weights(whole, model), limit - beside)
-    tokens = sum(await weights(kept, model)) + beside
+    each = await weights(whole, model)
+    if sum(each) + beside > limit:
+        whole = trimmed(whole, each, limit - beside)
+        each = await weights(whole, model)
     twice = model.capabilities.local and tools  # it reads the prompt again to choose a tool, and reports both
-    return Fitted(valid_history(kept), 0 if twice else tokens)
+    return Fitted(valid_history(whole), 0 if twice else sum(each) + beside)
 
 
 def room_of(model: ChatModel, settings: ModelSettings | None = None) -> int:

@@ -27,6 +27,8 @@ def answered(messages: Sequence[Message]) -> list[Message]:
     without a call are left out. A call that nothing answers gets an answer that says so. Calls of one message
     get ids of their own where they have none, or the same. All else stays, and where all was well, all does.
     """
+    if _in_order(messages):
+        return list(messages)
     named = [_named(message) if message.role == "assistant" else message for message in messages]
     answers = _answers(messages)
     whole: list[Message] = []
@@ -150,6 +152,27 @@ def _last_rounds(
 # ---- calls and answers
 
 
+def _in_order(messages: Sequence[Message]) -> bool:
+    """Whether each call has its answer behind it already, as nearly always."""
+    due: list[str] = []
+    for message in messages:
+        if message.role == "tool":
+            for part in message.parts:
+                if not due or not isinstance(part, ToolResult) or part.call_id != due.pop(0):
+                    return False
+            continue
+        if due:
+            return False
+        for part in message.parts:
+            if isinstance(part, ToolResult):
+                return False
+            if isinstance(part, ToolCall) and message.role == "assistant":
+                if not part.id or part.id in due:
+                    return False
+                due.append(part.id)
+    return not due
+
+
 def _named(message: Message) -> Message:
     """The message, with an id of its own for each of its calls."""
     ids = [part.id for part in message.parts if isinstance(part, ToolCall)]
@@ -234,6 +257,8 @@ def _told(messages: Sequence[Message], place: int, results: Sequence[ToolResult 
 
 def _said(message: Message) -> Message | None:
     """The message without what its role cannot say and without notes; None where it says nothing."""
+    if not message.extra and _plain(message):
+        return message
     parts: list[Part] = []
     changed = False
     for part in message.parts:
@@ -247,6 +272,23 @@ def _said(message: Message) -> Message | None:
     if message.role in ("assistant", "system") and not extra and not any(_says(part) for part in parts):
         return None
     return msgspec.structs.replace(message, parts=tuple(parts), extra=extra) if changed else message
+
+
+def _plain(message: Message) -> bool:
+    """Whether a message is of texts, calls and results alone, without more to them, as nearly always."""
+    for part in message.parts:
+        if part.extra:
+            return False
+        if isinstance(part, Text):
+            if not part.text.strip():
+                return False
+        elif isinstance(part, ToolResult):
+            for inner in part.content:
+                if inner.extra or not isinstance(inner, Text) or not inner.text:
+                    return False
+        elif not isinstance(part, ToolCall) or message.role != "assistant":
+            return False
+    return bool(message.parts)
 
 
 def _says(part: Part) -> bool:
