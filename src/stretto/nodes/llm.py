@@ -49,18 +49,17 @@ def llm(
     Args:
         model: Who answers.
         prompt: The instructions. A Prompt may use `{{question}}`, `{{passages}}`, `{{looks}}` and `values`.
-        ask: How the last user message is put to the model; the conversation keeps what the person wrote.
+        ask: How the last user message is put to the model; the thread keeps what the person wrote.
         tools: What the model may call.
         schema: The type the answer has to fit: `output` is an object of it, which `OutputDelta`s show grow
             in place of raw text. An answer that does not fit is asked for once more.
         settings: How the model is asked.
         cite: Attribute the answer to the hits: True by words alone, an embedder by meaning too.
         passages: How many hits the model is shown.
-        history: How many turns the model is shown at least, this one included (see `steady_turns`); None: all
-            that its context holds. Of what a summary of `compact` does not stand for, it is shown all.
+        history: How many turns are shown at least (`steady_turns`); None, or behind a summary: all that fit.
         max_rounds: How often the model may call tools before it has to answer.
         offer: Names the one tool that the model has to call first, as `nearest(...)` does: what small models
-            choose badly is chosen for them. None, or no name: the model is offered all and decides.
+            choose badly is chosen for them. None, or no name: the model decides.
         relay: What the tools return is the answer, word for word: no second call, nothing garbled.
         values: More values for the prompts, from the state.
     """
@@ -73,23 +72,26 @@ def llm(
         effects="external" if tools else "none",
     )
     async def answer(state: State, ctx: RunContext) -> Update:
-        usual = ALL_TURNS if history is None or state.get("summary") else history
-        hits, turns = await context_for(state.get("hits") or (), ctx, passages=passages, history=usual)
+        least = _least_turns(history, state)
+        hits, turns = await context_for(state.get("hits") or (), ctx, passages=passages, history=least)
         known = {"question": question_of(state), "passages": numbered(hits), "looks": looks_text(state)}
-        known.update(values(state) if values else {})
+        known |= values(state) if values else {}
         conversation = await shown(state, model, prompt, ask, known, turns, ctx)
         text = say_missing(state.get("missing") or (), ctx) if form is None else ""
         down = len(ctx.run.missing)
         offered = await offer(state, ctx) if offer else None
         added, said, output = await _talk(model, conversation, play.only(offered), form, settings, ctx)
-        text += said
-        if form is None:
-            text += say_missing(ctx.run.missing[down:], ctx, before="\n\n")
+        text += said + (say_missing(ctx.run.missing[down:], ctx, before="\n\n") if form is None else "")
         citations = await _cited(text, known["question"], hits, cite, ctx) if cite and hits else []
         added[-1] = msgspec.structs.replace(added[-1], id=f"{ctx.run_id}:{ctx.node}")
         return {"messages": added, "output": text if form is None else output, "citations": citations}
 
     return answer
+
+
+def _least_turns(history: int | None, state: State) -> int:
+    """How many turns are shown: behind a summary every one that it does not stand for."""
+    return ALL_TURNS if history is None or state.get("summary") else history
 
 
 class _Toolset(NamedTuple):

@@ -157,6 +157,8 @@ def _in_order(messages: Sequence[Message]) -> bool:
     due: list[str] = []
     for message in messages:
         if message.role == "tool":
+            if not message.parts:
+                return False
             for part in message.parts:
                 if not due or not isinstance(part, ToolResult) or part.call_id != due.pop(0):
                     return False
@@ -244,7 +246,8 @@ def _told(messages: Sequence[Message], place: int, results: Sequence[ToolResult 
     for message in messages[place + 1 :]:
         if message.role != "tool":
             break
-        behind.append(message)
+        if message.parts:
+            behind.append(message)
     parts = [part for message in behind for part in message.parts]
     if len(parts) == len(due) and all(one is other for one, other in zip(parts, due, strict=True)):
         return behind
