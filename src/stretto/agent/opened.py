@@ -23,9 +23,9 @@ from stretto.media.stores import store_at
 from stretto.media.thread_media import ThreadMedia
 from stretto.messages import Message
 from stretto.nodes.node import last_turns
-from stretto.nodes.shown import answered
 from stretto.threads import Retention
 from stretto.threads.database import Database
+from stretto.threads.history import answered
 from stretto.threads.journal import ThreadJournal
 from stretto.threads.runs import fence
 from stretto.threads.stores import open_store, store_of

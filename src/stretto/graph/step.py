@@ -71,14 +71,13 @@ class Step(Runnable[Any, Any]):
         name = f"{base.node}/{self.name}" if base.node else self._node.name
         info = runtime.execution_info
         earlier = earlier_answers(config, take=self._takes)
-        answers = earlier.answers
         for former in self._former:  # a question without a call id was asked by its node's name of then
-            if former in answers:
-                answers = {**answers, name: answers[former]}
+            if former in earlier.answers:
+                earlier.answers[name] = earlier.answers[former]
         ctx = base.at(
             name,
             info.task_id if info else "",
-            answers,
+            earlier.answers,
             until=earlier.until,
             owner=id(asyncio.current_task()),
         )

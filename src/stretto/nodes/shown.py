@@ -10,12 +10,11 @@ from stretto.context import RunContext
 from stretto.documents import Hit
 from stretto.media.resolve import resolve
 from stretto.media.tokens import media_tokens
-from stretto.messages import Image, Message, Part, Text, ToolCall, ToolResult
+from stretto.messages import Image, Message, Part, Text, ToolResult
 from stretto.models.protocol import ChatModel
 from stretto.nodes.node import State, steady_turns
 from stretto.prompts import Prompt
-
-NOT_ENDED = "This call was left before it ended; whether it took effect is not known."
+from stretto.threads.history import answered, behind
 
 
 def numbered(hits: Sequence[Hit]) -> str:
@@ -46,44 +45,24 @@ async def shown(
     history: int,
     ctx: RunContext,
 ) -> list[Message]:
-    """What the model is shown: instructions, the last turns, and the last question as `ask` puts it."""
+    """What the model is shown: instructions, a summary, the last turns, the last question as `ask` puts it.
+
+    It is cut and put right for a call by `fitted`.
+    """
     room = model.capabilities.context  # in characters: a quarter of its tokens
-    messages = answered(steady_turns(state["messages"], history, room=room))
+    said: Sequence[Message] = state["messages"]
+    summary: Message | None = state.get("summary")
+    last = steady_turns(behind(said, summary), history, room=room)
+    rules = [message for message in said[: len(said) - len(last)] if message.role == "system"]
+    messages = answered(last)
     if ask is not None:
-        last = max(index for index, message in enumerate(messages) if message.role == "user")
-        media = messages[last].media if model.capabilities.vision else ()
-        messages[last] = Message.user(fill(ask, values), *media)
+        place = max(index for index, message in enumerate(messages) if message.role == "user")
+        media = messages[place].media if model.capabilities.vision else ()
+        messages[place] = Message.user(fill(ask, values), *media)
     messages = await seen(newest_pictures(messages, model), model, ctx)
     instructions = fill(prompt, values) if isinstance(prompt, Prompt) else prompt
-    return [Message.system(instructions), *messages] if instructions else messages
-
-
-def answered(messages: Sequence[Message]) -> list[Message]:
-    """The messages, with a result behind every tool call that has none: endpoints refuse a call without one.
-
-    A turn that was left inside a tool leaves such calls behind.
-    """
-    whole: list[Message] = []
-    open_calls: dict[str, ToolCall] = {}
-    for message in messages:
-        if message.role == "tool":
-            for part in message.parts:
-                if isinstance(part, ToolResult):
-                    open_calls.pop(part.call_id, None)
-        else:
-            if open_calls:
-                whole += _not_ended(open_calls)
-            if message.role == "assistant":
-                open_calls = {part.id: part for part in message.parts if isinstance(part, ToolCall)}
-        whole.append(message)
-    return whole + _not_ended(open_calls)
-
-
-def _not_ended(calls: dict[str, ToolCall]) -> list[Message]:
-    """A tool message for these calls, if there are any; empties the table."""
-    results = [ToolResult(call.id, (Text(NOT_ENDED),), call.name, is_error=True) for call in calls.values()]
-    calls.clear()
-    return [Message.tool(*results)] if results else []
+    before = [Message.system(instructions)] if instructions else []
+    return [*before, *rules, *([summary] if summary else ()), *messages]
 
 
 async def seen(messages: list[Message], model: ChatModel, ctx: RunContext) -> list[Message]:
