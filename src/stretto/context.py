@@ -145,10 +145,11 @@ class RunContext:
     def emit(self, event: Event) -> None:
         """Numbers the event and hands it to whoever watches the run."""
         run = self.run
-        run.number += 1
-        event.run_id, event.number, event.node = run.id, run.number, event.node or self.node
+        event.run_id = run.id
+        event.number = run.number = run.number + 1
+        event.node = event.node or self.node
         event.at = time.perf_counter() - run.started
-        if isinstance(event, TextDelta | OutputDelta) and "first_text" not in run.timings:
+        if "first_text" not in run.timings and isinstance(event, TextDelta | OutputDelta):
             run.timings["first_text"] = event.at
         run.sink(event)
 

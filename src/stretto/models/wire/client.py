@@ -121,7 +121,7 @@ class WireChat:
                     for piece in pieces:
                         yield piece
                     return
-                async for data in response.content.iter_any():
+                while data := await response.content.readany():
                     pieces = answer.feed(data)
                     if pieces:
                         deadlines.pause()
