@@ -139,11 +139,7 @@ async def test_a_scanned_page_is_read_by_ocr_and_found(tmp_path):
     assert hit.document.metadata["ocr_pages"] == [1]
 
 
-async def test_without_ocr_a_scan_fails_with_what_to_type_and_the_rest_goes_on(tmp_path, monkeypatch):
+def test_without_ocr_a_scan_fails_with_what_to_type(monkeypatch):
     monkeypatch.setitem(sys.modules, "stretto.models.local.ocr", None)
-    (tmp_path / "scan.pdf").write_bytes(scan())
-    (tmp_path / "good.md").write_text("# Good\n\nReadable text.")
-    async with KnowledgeBase(tmp_path / "kb", embedder=HashingEmbedder()) as kb:
-        report = await kb.add(tmp_path / "scan.pdf", tmp_path / "good.md")
-    assert report.added == ["good.md"]
-    assert isinstance(report.failed[0][1], MissingExtra) and "pip install" in str(report.failed[0][1])
+    with pytest.raises(MissingExtra, match="pip install"):
+        read(scan(), "scan.pdf")

@@ -12,7 +12,7 @@ from selectolax.lexbor import LexborHTMLParser
 from stretto.errors import DamagedMedia
 from stretto.knowledge.limits import IngestLimits
 from stretto.knowledge.loaders.protocol import Heading, Loaded
-from stretto.knowledge.loaders.text import decode, title_from
+from stretto.knowledge.loaders.text import decode, noted, title_from
 
 _DROPPED = frozenset(
     re.findall(
@@ -44,7 +44,7 @@ _WIDEST_CELL = 400
 def load_html(data: bytes, name: str, limits: IngestLimits) -> Loaded:
     """The visible text of a page, with headings, lists and tables as Markdown."""
     declared = _CHARSET.search(data[:4096])
-    text, encoding = decode(data, name, declared.group(1).decode("ascii") if declared else "")
+    text, encoding, warnings = decode(data, name, declared.group(1).decode("ascii") if declared else "")
     _check_depth(text, name)
     tree: Any = LexborHTMLParser(text)
     page = _Page()
@@ -54,8 +54,7 @@ def load_html(data: bytes, name: str, limits: IngestLimits) -> Loaded:
     first = next((heading.text for heading in sorted(headings, key=lambda heading: heading.level)), "")
     named = tree.css_first("title")
     title = first or (_collapsed(named.text() or "") if named is not None else "") or title_from(name)
-    metadata = {} if encoding == "utf-8" else {"encoding": encoding}
-    return Loaded(body, title, "text/html", headings, metadata=metadata)
+    return Loaded(body, title, "text/html", headings, metadata=noted(encoding), warnings=warnings)
 
 
 def _check_depth(text: str, name: str) -> None:

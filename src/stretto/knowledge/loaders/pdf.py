@@ -16,7 +16,7 @@ from stretto._internal.pdfium import pdfium_lock
 from stretto.errors import DamagedMedia, MediaTooLarge, MissingExtra, UnsupportedMedia
 from stretto.knowledge.limits import IngestLimits
 from stretto.knowledge.loaders.layout import Line, Paragraph, read_in_order
-from stretto.knowledge.loaders.protocol import Heading, Loaded, PageSpan
+from stretto.knowledge.loaders.protocol import Heading, Loaded, PageSpan, more_time
 from stretto.knowledge.loaders.text import title_from
 
 raw: Any = pypdfium2.raw
@@ -118,6 +118,7 @@ def _rendered(page: Any, limits: IngestLimits) -> Any:
 
 
 def _read_by_ocr(picture: Any, name: str) -> list[Paragraph]:
+    more_time.get()()
     try:
         from stretto.models.local.ocr import read_picture  # noqa: PLC0415 (OCR is an optional package)
     except ImportError:

@@ -4,7 +4,7 @@ from typing import Any
 
 from stretto.errors import DamagedMedia, MissingExtra, ModelNotFound
 from stretto.knowledge.limits import IngestLimits
-from stretto.knowledge.loaders.protocol import Heading, Loaded
+from stretto.knowledge.loaders.protocol import Heading, Loaded, more_time
 from stretto.knowledge.loaders.text import title_from
 from stretto.media.limits import MediaLimits
 from stretto.media.pictures import open_picture
@@ -50,6 +50,7 @@ def _kind(data: bytes) -> str:
 
 
 def _written(picture: Any, name: str) -> str:
+    more_time.get()()
     try:
         from stretto.models.local.ocr import read_picture  # noqa: PLC0415 (OCR is an optional package)
     except ImportError:
