@@ -142,6 +142,14 @@ class Assembly:
         self._page = None
 
 
+def markdown_rows(rows: Sequence[Sequence[str]]) -> list[str]:
+    """The lines of a Markdown table; the first row is its header."""
+    width = max(map(len, rows), default=0)
+    lines = [_row([_cell(cell) for cell in row] + [""] * (width - len(row))) for row in rows]
+    lines.insert(1, f"|{' --- |' * width}")
+    return lines
+
+
 def _cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")
 
