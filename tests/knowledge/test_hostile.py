@@ -1,4 +1,4 @@
-"""Damaged, hostile and huge files: 200 of them here, as many as the bar asks for with STRETTO_HOSTILE=2000."""
+"""Damaged, hostile and huge files: 200 of them here, 2,000 with STRETTO_HOSTILE=2000."""
 
 import os
 import sys
