@@ -1,6 +1,9 @@
 import asyncio
 import os
+import signal
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +12,7 @@ from stretto.knowledge import KnowledgeBase
 from stretto.knowledge.conversion import Conversion, _error
 from stretto.knowledge.limits import IngestLimits
 from stretto.knowledge.loaders.frames import Failed, Read
+from stretto.knowledge.loaders.worker import bound_time
 from stretto.testing.embedder import HashingEmbedder
 from stretto.testing.office_files import docx
 
@@ -69,6 +73,47 @@ async def test_a_document_over_its_memory_is_refused_and_the_parent_lives():
         with pytest.raises(MediaTooLarge, match="memory"):
             await conversion.read(order(b"[" + b'"x",' * 15_000_000 + b"1]", "a.json", limits))
         assert (await conversion.read(order(limits=limits))).loaded.title == "Title"
+
+
+ORPHAN = """
+import asyncio, os, sys
+from stretto.knowledge.conversion import Conversion
+from stretto.knowledge.limits import IngestLimits
+from stretto.knowledge.loaders.frames import Read
+
+async def main():
+    conversion = Conversion(IngestLimits())
+    await conversion.read(Read("a.html", None, IngestLimits(), data=b"<p>Words."))
+    print(conversion.pid, flush=True)
+    os.kill(os.getpid(), 9)
+
+asyncio.run(main())
+"""
+
+
+async def test_the_process_ends_with_its_parent():
+    killed = await asyncio.create_subprocess_exec(sys.executable, "-c", ORPHAN, stdout=subprocess.PIPE)
+    out, _ = await killed.communicate()  # ends when nobody holds the pipe any more, the child included
+    assert killed.returncode == -9
+    async with asyncio.timeout(20):
+        while Path(f"/proc/{int(out)}").exists() and "Z" not in _state(int(out)):
+            await asyncio.sleep(0.01)
+
+
+def _state(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return "Z"
+
+
+@pytest.mark.skipif(not hasattr(signal, "alarm"), reason="there is no alarm")
+async def test_a_process_whose_parent_is_gone_ends_at_its_limit_by_itself(monkeypatch):
+    asked = []
+    monkeypatch.setattr(signal, "alarm", asked.append)
+    bound_time(1.5)
+    bound_time(0)
+    assert asked == [7, 0]
 
 
 async def test_a_document_that_kills_its_process_is_set_aside():

@@ -32,6 +32,7 @@ async def test_a_page_is_added_by_its_url(tmp_path, site):
         assert isinstance(report.failed[0][1], MediaError)
         assert (await kb.add(f"{site}/hours")).unchanged == [f"{site}/hours"]
         hit = (await kb.search("when do you open"))[0]
+        assert hit.chunk.taint == "url" and hit.chunk.version == hit.document.version
     assert hit.document.title == "Opening hours" and hit.document.id == f"{site}/hours"
 
 
@@ -47,6 +48,7 @@ async def test_a_document_given_as_text_keeps_its_id_title_and_metadata(tmp_path
         report = await kb.add([given, Document(id="empty", text=" ")])
         assert report.added == ["faq/1"] and isinstance(report.failed[0][1], DamagedMedia)
         kept = await kb.document("faq/1")
+        assert (await kb.search("text"))[0].chunk.taint == "program"
         assert (kept.title, kept.metadata, kept.text) == ("Mine", {"lang": "en"}, "# One\n\nText ? here.")
         assert (await kb.add([given])).unchanged == ["faq/1"]
 

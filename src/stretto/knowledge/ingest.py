@@ -74,7 +74,7 @@ class Ingest:
                 except KnowledgeError:
                     raise
                 except StrettoError as error:
-                    self._report.failed.append((item.source or item.name, error))
+                    self._report.failed.append((item.source or item.name, _alone(error)))
                 self._done += 1
                 if len(self._batch) >= _BATCH or sum(len(new) for _, _, new in self._batch) >= _BATCH:
                     await self._flush()
@@ -210,6 +210,12 @@ def clean_indexes(opened: Opened) -> None:
         opened.keywords.delete(leftovers)
     opened.settle()
     opened.manifest.settled()
+
+
+def _alone(error: StrettoError) -> StrettoError:
+    """The error without the frames it came through, which hold the document's bytes."""
+    error.__traceback__ = error.__context__ = error.__cause__ = None
+    return error
 
 
 def _prepared(

@@ -7,7 +7,9 @@ crashes, takes for ever or eats memory at a hostile file does so here, under a l
 import contextlib
 import gc
 import hashlib
+import math
 import os
+import signal
 import sys
 from importlib import import_module
 from typing import IO
@@ -17,6 +19,9 @@ from stretto.knowledge.limits import IngestLimits
 from stretto.knowledge.loaders.frames import LENGTH, Done, Failed, MoreTime, Read, orders, pack
 from stretto.knowledge.loaders.protocol import more_time
 from stretto.knowledge.loaders.registry import load
+
+_GRACE = 5
+"""Seconds after which the process ends by itself, on top of those after which its parent kills it."""
 
 
 def answer(order: Read) -> Done | Failed:
@@ -65,6 +70,12 @@ def bound_memory(limit: int) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (wanted, hard))
 
 
+def bound_time(seconds: float) -> None:
+    """Ends this process in so many seconds, should its parent be gone by then; 0 takes that back."""
+    if hasattr(signal, "alarm"):
+        signal.alarm(math.ceil(seconds + _GRACE) if seconds else 0)
+
+
 def _next(stream: IO[bytes]) -> Read | None:
     head = stream.read(LENGTH)
     if len(head) < LENGTH:
@@ -82,13 +93,22 @@ def main() -> None:
         out.write(pack(frame))
         out.flush()
 
-    more_time.set(lambda: say(MoreTime()))
+    limits = IngestLimits()
+
+    def say_more_time() -> None:
+        bound_time(limits.seconds)
+        say(MoreTime())
+
+    more_time.set(say_more_time)
     bounded = 0
     while (order := _next(sys.stdin.buffer)) is not None:
         if order.limits.memory != bounded:
             bounded = order.limits.memory
             bound_memory(bounded)
+        limits = order.limits
+        bound_time(limits.seconds)
         found = answer(order)
+        bound_time(0)
         try:
             say(found)
         except MemoryError:
