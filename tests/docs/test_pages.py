@@ -39,4 +39,4 @@ async def test_the_code_of_a_page_runs(page: str, tmp_path: Path, monkeypatch: p
 
 
 def test_there_is_code_to_run() -> None:
-    assert {"budgets", "caching", "endings", "output", "pool"} <= set(BLOCKS)
+    assert {"budgets", "caching", "endings", "ingest", "output", "pool"} <= set(BLOCKS)

@@ -52,10 +52,12 @@ async def content_of(item: Item, limits: IngestLimits) -> Content:
         order = Read(item.name, given.media_type, limits, data=data)
         return Content(hashlib.sha256(data).hexdigest(), order, extra)
     if item.url is not None:
-        from stretto.media.fetch import fetch  # noqa: PLC0415 (the network client loads with the first URL)
+        from stretto.media.fetch import fetch, last_name  # noqa: PLC0415 (the network client loads with the first URL)
 
         fetched = await fetch(item.url, MediaLimits(bytes=limits.bytes, allow=limits.allow))
         kind = fetched.media_type.partition(";")[0].strip().lower()
+        if kind == "text/plain":  # which many servers say of whatever is text
+            kind = media_type_of(last_name(fetched.url)) or kind
         order = Read(item.name, kind, limits, data=fetched.data)
         return Content(hashlib.sha256(fetched.data).hexdigest(), order)
     return await off_loop(_file, item, limits)
