@@ -7,6 +7,8 @@ completions, responses: what it says in each of the two
 faults          Fault: an answer that goes wrong; ROWS: each ending of docs/endings.md by name
 faulty_server   FaultyServer: a ChatServer that goes wrong when and how it is told
 embedder        HashingEmbedder: vectors from words, no model
+office_files    small DOCX, PPTX, XLSX, PDF, mail and zip, made by hand
+hostile_files   files that are damaged (damaged_files) or harm their readers, with what must become of them
 prefix          how much of a prompt an endpoint would find in its cache
 model_contract  ModelContract: the tests every ChatModel passes (import it from there: it needs pytest)
 counters_contract  CountersContract: the tests every Counters passes (import it from there, too)

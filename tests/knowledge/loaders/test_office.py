@@ -2,7 +2,7 @@ import sys
 
 import pytest
 
-from stretto.errors import DamagedMedia, MediaTooLarge, MissingExtra, UnsupportedMedia
+from stretto.errors import MediaTooLarge, MissingExtra, UnsupportedMedia
 from stretto.knowledge.chunkers.identity import prepare
 from stretto.knowledge.limits import IngestLimits
 from stretto.knowledge.loaders.registry import load
@@ -93,9 +93,9 @@ ENTITIES = '<!DOCTYPE a [<!ENTITY b "lol"><!ENTITY c "&b;&b;">]>'
     ("data", "name", "error"),
     [
         (b"no zip at all", "a.docx", UnsupportedMedia),
-        (packed({"other.txt": "x"}), "a.docx", DamagedMedia),
-        (packed({"other.txt": "x"}), "a.pptx", DamagedMedia),
-        (packed({"other.txt": "x"}), "a.xlsx", DamagedMedia),
+        (packed({"other.txt": "x"}), "a.docx", UnsupportedMedia),
+        (packed({"other.txt": "x"}), "a.pptx", UnsupportedMedia),
+        (packed({"other.txt": "x"}), "a.xlsx", UnsupportedMedia),
         (packed(docx_members(f"{ENTITIES}<w>&c;</w>")), "a.docx", UnsupportedMedia),
         (
             packed(xlsx_members({"a": TABLE}) | {"xl/sharedStrings.xml": f"{ENTITIES}<a/>"}),

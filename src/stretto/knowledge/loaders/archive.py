@@ -194,6 +194,14 @@ class Archive:
             f"or {self._limits.ratio} times its size"
         )
 
+    def without(self, kind: str) -> DamagedMedia | UnsupportedMedia:
+        """The error for an archive that lacks the parts of a document of this kind."""
+        if self.damaged:
+            return DamagedMedia(f"`{self._name}` is damaged: the part with its text is lost; save it again")
+        return UnsupportedMedia(
+            f"`{self._name}` is no {kind}, whatever its name says; give it its true ending"
+        )
+
     def rebuilt(self) -> bytes:
         """A sound zip of what can be read, for a library that takes none but those."""
         self._left = self._limits.expanded  # what was read before is gone again

@@ -37,7 +37,7 @@ def load_docx(data: bytes, name: str, limits: IngestLimits) -> Loaded:
     """
     archive = Archive(data, name, limits)
     if "word/document.xml" not in archive.members:
-        raise DamagedMedia(f"`{name}` is damaged: the part with its text is missing")
+        raise archive.without("DOCX")
     root = parsed(archive, "word/document.xml", name)
     body = root.find(f"{_W}body")
     assembly = Assembly(name, limits)

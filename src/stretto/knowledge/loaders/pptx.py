@@ -62,7 +62,7 @@ def _slides(archive: Archive, name: str) -> tuple[list[str], tuple[int, int]]:
     numbered = sorted((int(found[1]), part) for part in archive.members if (found := _NUMBER.fullmatch(part)))
     by_name = [part for _, part in numbered]
     if not by_name:
-        raise DamagedMedia(f"`{name}` is damaged: it has no slides")
+        raise archive.without("PPTX")
     try:
         root = parsed(archive, "ppt/presentation.xml", name)
     except DamagedMedia:

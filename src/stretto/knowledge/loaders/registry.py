@@ -129,8 +129,8 @@ def load(data: bytes, name: str, media_type: str | None, limits: IngestLimits) -
     """
     kind = media_type if media_type in LOADERS else media_type_of(name)
     if kind is None:
-        known = " ".join(sorted(SUFFIXES))
-        raise UnsupportedMedia(f"`{name}` is of a kind that is not read; readable are {known}")
+        known = " ".join(sorted(suffix for suffix, read in SUFFIXES.items() if read != "text/x-code"))
+        raise UnsupportedMedia(f"`{name}` is of a kind that is not read; readable are {known} and code")
     if len(data) > limits.bytes:
         raise MediaTooLarge(f"`{name}` has {len(data):,} bytes; the limit is {limits.bytes:,}")
     if not data.strip():

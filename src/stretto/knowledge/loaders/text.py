@@ -85,7 +85,7 @@ def _decoded(data: bytes, name: str, encodings: tuple[str, ...]) -> Decoded:
 def _mostly(encoding: str, data: bytes, broken: int) -> bool:
     """Whether bytes are text in `encoding` with a few broken places."""
     if encoding.startswith("utf-16"):
-        return broken <= len(data) // 100 + 1
+        return broken <= len(data) // 50
     if encoding != "utf-8" or broken > len(data) // 50:
         return False
     return len(_SEQUENCE.findall(data[:1_000_000])) > broken

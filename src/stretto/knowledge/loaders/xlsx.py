@@ -36,6 +36,8 @@ def load_xlsx(data: bytes, name: str, limits: IngestLimits) -> Loaded:
         MediaTooLarge: It unpacks to more than allowed.
     """
     archive = Archive(data, name, limits)
+    if not any(part.startswith("xl/") for part in archive.members):
+        raise archive.without("XLSX")
     _check(archive, name)
     assembly = Assembly(name, limits)
     try:
