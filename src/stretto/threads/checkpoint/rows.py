@@ -91,12 +91,12 @@ def found_by(
     return connection.execute(query + " ORDER BY seq DESC", values).fetchall()
 
 
-def about_of(metadata: bytes | None) -> Any:
-    """The metadata of a checkpoint; raises ThreadError where they are damaged."""
+def about_of(metadata: bytes | None, thread_id: str) -> Any:
+    """The metadata of a checkpoint of this thread; raises ThreadError where they are damaged."""
     try:
         return json.loads(metadata) if metadata else {}
     except ValueError:
-        raise ThreadError("the metadata of a checkpoint are damaged") from None
+        raise ThreadError(f"thread `{thread_id}`: the metadata of a checkpoint are damaged") from None
 
 
 def matching(
@@ -116,7 +116,7 @@ def matching(
             earlier,
         )
         if filter:
-            found = [row for row in found if _holds(about_of(row[1]), filter)]
+            found = [row for row in found if _holds(about_of(row[1], str(thread_id)), filter)]
         return [seq for seq, _ in found[:limit]]
 
     return work
@@ -154,7 +154,7 @@ def drop_runs(connection: Connection, run_ids: Iterable[str]) -> set[str]:
     threads: set[str] = set()
     while found := connection.execute(_NEXT, (last,)).fetchall():
         for last, thread_id, metadata in found:
-            if about_of(metadata).get("run_id") in wanted:
+            if about_of(metadata, thread_id).get("run_id") in wanted:
                 old.append(last)
                 threads.add(thread_id)
     _drop(connection, old, threads)

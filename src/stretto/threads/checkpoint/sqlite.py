@@ -132,14 +132,16 @@ class SqliteSaver(BaseCheckpointSaver[str]):
         await self._in_order(self._put_writes(config, writes, task_id, task_path), _place(config)[0])
 
     def delete_thread(self, thread_id: str) -> None:
-        """Drops all of a thread."""
+        """Drops all of a thread; no byte of it is left in the files of a `SqliteFile`."""
         key = str(thread_id)
         self.file.transact_now(lambda connection: rows.drop_thread(connection, key), key=key)
+        self.file.erase_now()
 
     async def adelete_thread(self, thread_id: str) -> None:
         """As `delete_thread`."""
         key = str(thread_id)
         await self._in_order(lambda connection: rows.drop_thread(connection, key), key)
+        await self.file.erase()
 
     def delete_for_runs(self, run_ids: Sequence[str]) -> None:
         """Drops what these runs wrote (`run_id` in the metadata); a DeltaChannel may need it."""
@@ -160,10 +162,14 @@ class SqliteSaver(BaseCheckpointSaver[str]):
     def prune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
         """Drops all of these threads (`delete`), or all but what it takes to go on (`keep_latest`)."""
         self.file.transact_now(self._prune(thread_ids, strategy))
+        if strategy == "delete":
+            self.file.erase_now()
 
     async def aprune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
         """As `prune`."""
         await self._in_order(self._prune(thread_ids, strategy))
+        if strategy == "delete":
+            await self.file.erase()
 
     async def keep_latest(self, thread_id: str, keep: Retention, *, waiting: bool) -> None:
         """Drops the older checkpoints of a thread; `waiting`: its turn has not ended, its sub-graphs stay."""
@@ -218,7 +224,7 @@ class SqliteSaver(BaseCheckpointSaver[str]):
         return CheckpointTuple(
             _config(thread_id, namespace, checkpoint_id, **{} if tip == checkpoint_id else {TIP: tip}),
             self._items.fill(connection, thread_id, kind, whole, packed),
-            rows.about_of(metadata),
+            rows.about_of(metadata, thread_id),
             _config(thread_id, namespace, parent) if parent else None,
             [
                 (task, channel, packed.value("writes", thread_id, kind, value))
@@ -329,7 +335,7 @@ class SqliteSaver(BaseCheckpointSaver[str]):
         )
         for (namespace,) in namespaces.fetchall():
             row = connection.execute(rows.LATEST, (thread_id, namespace)).fetchone()
-            missing = set(rows.about_of(row[6]).get("counters_since_delta_snapshot") or ())
+            missing = set(rows.about_of(row[6], thread_id).get("counters_since_delta_snapshot") or ())
             while row and missing and row[3]:
                 row = connection.execute(rows.ONE, (thread_id, namespace, row[3])).fetchone()
                 if row:
