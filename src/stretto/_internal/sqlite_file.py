@@ -178,10 +178,11 @@ class SqliteFile:
         self._written += 1
         if self._written % _OFTEN or self._memory:
             return
-        if self._carrying is not None and self._carrying.is_alive():
-            return
-        with suppress(OSError):
-            if os.stat(f"{self.path}-wal").st_size > _LONG:
+        with suppress(OSError, sqlite3.Error):
+            length = os.stat(f"{self.path}-wal").st_size
+            if length > 4 * _LONG:  # no thread comes in between: the rest of it, here
+                self._connection().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            elif length > _LONG and not (self._carrying and self._carrying.is_alive()):
                 self._carrying = threading.Thread(
                     target=_carry, args=(self._own,), name="stretto-sqlite-log", daemon=True
                 )
@@ -211,8 +212,8 @@ class SqliteFile:
         return deadline or now + self._patience
 
 
-def _carry(own: Callable[[], sqlite3.Connection]) -> None:
-    with suppress(sqlite3.Error), closing(own()) as connection:
+def _carry(own: Callable[..., sqlite3.Connection]) -> None:
+    with suppress(sqlite3.Error), closing(own(timeout=0.05)) as connection:
         connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()  # most of it, beside writers
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()  # the rest, before the next one
 
