@@ -1,11 +1,12 @@
 """What keeping a thread in sqlite costs: CPU a superstep, and for how long the event loop is held.
 
-    python benchmarks/threads.py [--json] [--rounds N] [--each N]
+    python benchmarks/threads.py [--json] [--rounds N] [--each N] [--postgres URL]
 
 A graph of ten empty nodes in a row, which is langgraph's own, is played without a saver, with our saver and
 with langgraph's `AsyncSqliteSaver` (WAL, `synchronous=NORMAL`, durability sync), each turn on a thread of its
 own. The rows take turns within each round, and the smallest CPU time of the rounds counts: other load only
-adds. CPU is that of this process with all its threads.
+adds. CPU is that of this process with all its threads. With the URL of a Postgres database, whose schema
+`stretto` is filled, there is a row for that too.
 
 An agent with a scripted model and a tool plays 200 turns of one thread. CPU is the mean of 25 turns, the
 smallest of the rounds; bytes are the content of all rows, snapshots included.
@@ -39,6 +40,7 @@ from stretto.testing import ScriptedModel
 from stretto.threads.checkpoint import memory
 from stretto.threads.checkpoint.serializer import strict_serializer
 from stretto.threads.checkpoint.sqlite import open_sqlite
+from stretto.threads.stores import open_store
 
 NODES = 10
 ADDED, HELD = 0.5, 5.0
@@ -97,7 +99,7 @@ async def cost(turn: Callable[[], Awaitable[Any]], each: int) -> float:
     return (time.process_time() - before) * 1000 / each / NODES
 
 
-async def supersteps(folder: Path, rounds: int, each: int) -> dict[str, float]:
+async def supersteps(folder: Path, rounds: int, each: int, postgres: str | None) -> dict[str, float]:
     """CPU milliseconds a superstep, by row."""
     async with AsyncExitStack() as stack:
         ours = await stack.enter_async_context(open_sqlite(folder / "ours.sqlite", State))
@@ -106,6 +108,9 @@ async def supersteps(folder: Path, rounds: int, each: int) -> dict[str, float]:
             "stretto's": ours,
             "langgraph's": await theirs(stack, folder / "theirs.sqlite"),
         }
+        if postgres:
+            store = open_store("postgres", postgres, State)
+            savers["stretto's in Postgres"] = await stack.enter_async_context(store)
         turns = {name: turn_of(graph(saver)) for name, saver in savers.items()}
         found: dict[str, list[float]] = {name: [] for name in turns}
         for turn in turns.values():
@@ -118,10 +123,10 @@ async def supersteps(folder: Path, rounds: int, each: int) -> dict[str, float]:
 
 def turn_of(compiled: Any) -> Callable[[], Awaitable[Any]]:
     """Plays a turn on a new thread."""
-    threads = iter(range(1_000_000))
+    threads = (f"{time.time_ns()}-{number}" for number in range(1_000_000))
 
     def turn() -> Awaitable[Any]:
-        config = {"configurable": {"thread_id": str(next(threads))}}
+        config = {"configurable": {"thread_id": next(threads)}}
         if compiled.checkpointer is None:
             return compiled.ainvoke({"word": "go"}, config)
         return compiled.ainvoke({"word": "go"}, config, durability="sync")
@@ -192,7 +197,7 @@ async def long_thread(threads: Path | str, turns: int = 8 * TURNS) -> list[Cost]
 
 async def size_of(agent: Agent) -> int:
     """Bytes of content in the agent's threads."""
-    saver = (await agent._opened.compiled(kept=True)).checkpointer
+    saver = (await agent._opened.kept()).compiled.checkpointer
     sizes = "SELECT TOTAL(LENGTH(type) + LENGTH({})) FROM {}"
     columns = [("checkpoint", "checkpoints"), ("value", "writes"), ("content", "items")]
     return await saver.file.transact(
@@ -248,9 +253,10 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print the last line only")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--each", type=int, default=10, help="turns a round")
+    parser.add_argument("--postgres", metavar="URL", help="also measure a Postgres database")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        costs = asyncio.run(supersteps(Path(folder), given.rounds, given.each))
+        costs = asyncio.run(supersteps(Path(folder), given.rounds, given.each, given.postgres))
         times = asyncio.run(held(Path(folder), given.each))
         parts = asyncio.run(grown(Path(folder), max(1, given.rounds // 5)))
     turns = asyncio.run(in_memory(given.rounds, given.each * 4))

@@ -82,6 +82,8 @@ class Run:
 
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
     thread_id: str = ""
+    lease: int = 0
+    """The token by which it may write to its thread; 0 where nobody else can."""
     sink: Sink = _ignore
     limits: Limits = field(default_factory=Limits)
     ledger: "Ledger | None" = None

@@ -27,6 +27,7 @@ StrettoError
 │   ├── InvalidArguments   the arguments do not fit the tool's schema
 │   └── ToolTimeout        the tool did not end in time
 ├── ThreadError            a conversation cannot go on as asked
+│   ├── ThreadBusy         another turn plays; this one was refused, and nothing of it is kept (HTTP 409)
 │   └── ThreadConflict     another turn took the thread further meanwhile; this one is not kept
 ├── CounterError           limits and budgets cannot be counted: the file is broken, or held too long
 ├── LimitReached           steps, visits, or a budget of money, tokens, calls or time are used up
@@ -188,6 +189,12 @@ class ToolTimeout(ToolError):
 
 class ThreadError(StrettoError):
     """A conversation cannot go on as asked."""
+
+
+class ThreadBusy(ThreadError):
+    """Another turn plays this thread, and the agent refuses a second one. As HTTP it is a 409."""
+
+    status = 409
 
 
 class ThreadConflict(ThreadError):

@@ -28,9 +28,9 @@ class RunStarted(_Event, tag="run.started"):
 
 
 class RunFinished(_Event, tag="run.finished"):
-    """The run ended: `done`, `interrupted` (it waits for answers), `failed` or `cancelled` (it was left)."""
+    """The run ended: `done`, `interrupted` (waits for answers), `stopped`, `failed` or `cancelled` (left)."""
 
-    status: Literal["done", "interrupted", "failed", "cancelled"] = "done"
+    status: Literal["done", "interrupted", "stopped", "failed", "cancelled"] = "done"
     result: Result | None = None
     """None where the run failed or was left."""
 

@@ -49,7 +49,8 @@ class Result(Plain, frozen=True):
     output: Any
     run_id: str
     thread_id: str
-    status: Literal["done", "interrupted", "failed"] = "done"
+    status: Literal["done", "interrupted", "stopped", "failed"] = "done"
+    """interrupted: it waits for answers; stopped by somebody: `output` is what it said until then."""
     citations: tuple[Citation, ...] = ()
     path: tuple[str, ...] = ()
     """The nodes in the order they finished."""

@@ -1,4 +1,4 @@
-"""PostgresDatabase on a real server: who writes when, what is tried again, what is told, what is left behind."""
+"""PostgresDatabase on a real server: who writes when, what is tried again, what is told, what is left."""
 
 import asyncio
 import gc
@@ -22,7 +22,8 @@ Open = Callable[..., PostgresDatabase]
 PREPARE = """
 def prepare(connection):
     connection.execute("CREATE SCHEMA IF NOT EXISTS stretto")
-    connection.execute("CREATE TABLE IF NOT EXISTS sums (name TEXT PRIMARY KEY, amount BIGINT, content BYTEA)")
+    columns = "name TEXT PRIMARY KEY, amount BIGINT, content BYTEA"
+    connection.execute(f"CREATE TABLE IF NOT EXISTS sums ({columns})")
 
 def add(name):
     def work(connection):
@@ -172,8 +173,8 @@ async def test_a_connection_lost_while_the_transaction_ends_is_told(opened: Open
 
 async def test_of_two_that_block_each_other_both_end(opened: Open) -> None:
     databases, both, calls = [opened(), opened()], threading.Barrier(2, timeout=30), []
-    for name in "ab":
-        await databases[0].transact(add(name))
+    for name, database in zip("ab", databases, strict=True):
+        await database.transact(add(name))
 
     def work(names: str) -> Callable[[Any], None]:
         def crossing(connection: Any) -> None:
@@ -371,7 +372,8 @@ async def test_a_place_that_cannot_be_reached_is_told_at_once_without_its_passwo
 ) -> None:
     caplog.set_level("DEBUG")
     with pytest.raises(ThreadError, match=told) as caught:
-        database = PostgresDatabase(postgres.replace(old, new), prepare=prepare, refusal=ThreadError)
+        url = postgres.replace(old, new)
+        database = PostgresDatabase(url, prepare=prepare, refusal=ThreadError, patience=1000)
         await database.transact(add("a"))
     shown = "".join(traceback.format_exception(caught.value)) + caplog.text
     assert not any(word in shown for word in ("correct-horse", "battery-staple", "keeper:", "psycopg.Op"))

@@ -180,7 +180,9 @@ class SqliteFile:
             return
         with suppress(OSError, sqlite3.Error):
             length = os.stat(f"{self.path}-wal").st_size
-            if length > 4 * _LONG:  # no thread comes in between: the rest of it, here
+            if length > 4 * _LONG:  # the thread never comes in between: it has the file for itself now
+                if self._carrying is not None:
+                    self._carrying.join(1.0)
                 self._connection().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
             elif length > _LONG and not (self._carrying and self._carrying.is_alive()):
                 self._carrying = threading.Thread(

@@ -3,7 +3,9 @@
 agent.py     Agent: run, run_sync, stream        presets.py   the graph when there is no graph.py
 folder.py    an agent's folder, read             project.py   stretto.yaml, and which setting wins
 spec.py      what a graph is built from          opened.py    what an agent holds open
-question.py  what may be asked                 spending.py  what its runs may spend
+question.py  what may be asked                   spending.py  what its runs may spend
+turn.py      a turn, from arrival to result      thread_turn.py  a turn that has its thread
+running.py   runs that outlive their caller      heard.py     what a run has said so far
 """
 
 from importlib import import_module

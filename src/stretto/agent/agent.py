@@ -4,7 +4,6 @@ Knows no HTTP and no terminal; what happens in a run leaves it as events.
 """
 
 import asyncio
-import time
 import uuid
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
@@ -16,25 +15,26 @@ from stretto._internal.bridge import run_sync
 from stretto.agent.folder import build_graph, read_folder
 from stretto.agent.opened import Opened, Threads
 from stretto.agent.presets import answering
-from stretto.agent.question import as_question, check_thread
+from stretto.agent.question import Asked, as_asked, check_thread
+from stretto.agent.running import Running, Started
 from stretto.agent.spec import AgentSpec
 from stretto.agent.spending import Spending
-from stretto.context import Run, RunContext
+from stretto.agent.turn import Player
+from stretto.context import Run
 from stretto.errors import ConfigError
-from stretto.events import ErrorRaised, Event, Interrupted, RunFinished, RunStarted
-from stretto.graph import Graph, new_turn
-from stretto.graph.stream import play
+from stretto.events import Event
+from stretto.graph import Graph
 from stretto.knowledge import KnowledgeBase
 from stretto.media.store import MediaStore
 from stretto.messages import Message, Part
 from stretto.models.factory import as_model
 from stretto.models.output import Form, Shape
 from stretto.models.protocol import ChatModel
-from stretto.observe import logged
 from stretto.prompts import Prompt
 from stretto.results import Result
 from stretto.settings import Budgets, Limits
 from stretto.threads import Retention
+from stretto.threads.runs import SecondTurn, check_policy
 from stretto.tools import Tool, tool
 
 Question = str | Part | Message | Iterable[str | Part]
@@ -61,6 +61,8 @@ class Agent:
         threads: Where conversations are kept: a path (sqlite), `postgresql://USER:PASSWORD@HOST:PORT/NAME`,
             `"memory"`, or None for nowhere.
         retention: How much of the threads is kept; None keeps all.
+        second_turn: What a turn does while another one of its thread runs: `reject` (ThreadBusy), `enqueue`,
+            `interrupt` (stops the other, and keeps what it said) or `merge` (one turn for both messages).
         media: Where pictures and documents are kept; by default `.stretto/media` of the project.
     """
 
@@ -78,6 +80,7 @@ class Agent:
         budgets: Budgets | Mapping[str, Any] | Spending | None = None,
         threads: Threads = "memory",
         retention: Retention | None = None,
+        second_turn: SecondTurn = "reject",
         media: MediaStore | Path | None = None,
     ) -> None:
         self.name = name
@@ -114,6 +117,10 @@ class Agent:
         self._spending.check(node.name for node in graph.nodes)
         self._spending.keep_beside(threads)
         self._opened = Opened(graph, threads=threads, media=media, retention=retention)
+        self._player = Player(
+            name, self._opened, prepare=self.open, form=self._form, second_turn=check_policy(second_turn)
+        )
+        self._running = Running(name, self._opened, self._player)
         self._prepared = False
 
     @classmethod
@@ -143,6 +150,7 @@ class Agent:
             budgets=spec.spending(),
             threads=spec.project.threads if threads is None else threads,
             retention=retention or spec.project.file.retention,
+            second_turn=spec.file.second_turn,
             media=spec.project.storage / "media",
         )
         agent.spec, agent.documents = spec, documents
@@ -188,7 +196,7 @@ class Agent:
             StrettoError: The turn could not be ended otherwise; see `stretto.errors`.
         """
         run = self._new_run(thread_id, deps, limits, tenant)
-        return await self._turn(run, question, answers, kept=thread_id is not None)
+        return await self._player.turn(run, as_asked(question, answers), kept=thread_id is not None)
 
     def run_sync(self, question: Question | None = None, **options: Any) -> Result:
         """`run` for code without an event loop, and for notebooks. Takes what `run` takes."""
@@ -225,7 +233,8 @@ class Agent:
                 turn.exception()  # looked at: one who left early is told of no failure any more
             wake()
 
-        turn = asyncio.create_task(self._turn(run, question, answers, kept=thread_id is not None))
+        asked = as_asked(question, answers)
+        turn = asyncio.create_task(self._player.turn(run, asked, kept=thread_id is not None))
         turn.add_done_callback(ended)
         try:
             while not turn.done() or events:
@@ -239,6 +248,63 @@ class Agent:
             if not turn.done():
                 turn.cancel()
                 await asyncio.wait([turn])  # `await turn` would take a cancel of the reader's for the turn's
+
+    async def start(
+        self,
+        question: Question | None = None,
+        *,
+        thread_id: str | None = None,
+        answers: Mapping[str, Any] | None = None,
+        deps: Any = None,
+        limits: Limits | None = None,
+        tenant: str = "default",
+    ) -> Started:
+        """Starts a turn that goes on when its caller leaves, or the program ends. Takes what `run` takes.
+
+        Its events are kept for a day: `follow` gives them from any number on, also after a restart.
+
+        Raises:
+            ThreadBusy: Another turn plays the thread.
+            ThreadError: This agent keeps no threads.
+        """
+        run = self._new_run(thread_id, deps, limits, tenant)
+        await self._running.start(run, as_asked(question, answers))
+        return Started(run.id, run.thread_id)
+
+    def follow(self, run_id: str, *, after: int = 0) -> AsyncGenerator[Event]:
+        """The events of a started run behind number `after`, as they come, to its `RunFinished`.
+
+        Closing it leaves the run alone. Raises ThreadError where there is no such run.
+        """
+        return self._running.events(run_id, after)
+
+    async def result(self, run_id: str) -> Result:
+        """The result of a started run, once it has ended; raises ThreadError where it failed."""
+        return await self._running.result(run_id)
+
+    async def stop(self, run_id: str) -> bool:
+        """Stops a run, whichever process plays it; what it said stays in the conversation.
+
+        Returns once it has ended; False where it had ended before.
+        """
+        return await self._running.stop(run_id)
+
+    async def resume(self, thread_id: str, *, deps: Any = None, limits: Limits | None = None) -> Result:
+        """Goes on with a turn that failed, was left, or whose program ended; nothing it did is done again.
+
+        Raises:
+            ThreadError: The thread's last turn came to its end.
+        """
+        return await self._player.turn(self._new_run(thread_id, deps, limits, "default"), Asked(), kept=True)
+
+    async def recover(self, *, deps: Any = None) -> list[str]:
+        """Takes up the started runs of this agent whose programs ended; returns their ids.
+
+        Call it when a server starts; `lifespan` does. `deps` goes to them as `ctx.deps`.
+        """
+        return await self._running.recover(
+            lambda ticket: self._new_run(ticket.thread_id, deps, None, ticket.tenant, run_id=ticket.run_id)
+        )
 
     async def messages(self, thread_id: str) -> list[Message]:
         """The conversation so far, empty for a new thread. Raises ThreadError where none are kept."""
@@ -260,10 +326,13 @@ class Agent:
     async def lifespan(self, app: object) -> AsyncGenerator[None]:
         """For `FastAPI(lifespan=agent.lifespan)`."""
         async with self:
+            if self._opened.keeps(kept=False):
+                await self.recover()
             yield
 
     async def close(self) -> None:
-        """Closes models, knowledge and threads. May be called twice."""
+        """Closes models, knowledge and threads; leaves started runs to who recovers them. Twice is fine."""
+        await self._running.close()
         await self._opened.close()
         if self.knowledge is not None:
             await self.knowledge.close()
@@ -274,86 +343,21 @@ class Agent:
         await self._spending.close()
         self._prepared = False
 
-    def _new_run(self, thread_id: str | None, deps: Any, limits: Limits | None, tenant: str) -> Run:
+    def _new_run(
+        self,
+        thread_id: str | None,
+        deps: Any,
+        limits: Limits | None,
+        tenant: str,
+        *,
+        run_id: str = "",
+    ) -> Run:
         if thread_id is not None:
             check_thread(thread_id)
         chosen: Any = limits or self.limits
         if not isinstance(chosen, Limits):
             raise ConfigError(f"limits is a `{type(chosen).__name__}`; give Limits(steps=..., seconds=...)")
-        run = Run(thread_id=thread_id or uuid.uuid4().hex, deps=deps, limits=chosen, tenant=tenant)
+        thread_id = thread_id or uuid.uuid4().hex
+        run = Run(run_id or uuid.uuid4().hex, thread_id, deps=deps, limits=chosen, tenant=tenant)
         run.ledger = self._spending.ledger(run, self.name)
         return run
-
-    async def _turn(
-        self, run: Run, question: Question | None, answers: Mapping[str, Any] | None, *, kept: bool
-    ) -> Result:
-        run.sink = logged(run.sink)
-        ctx = RunContext(run)
-        ctx.emit(RunStarted(thread_id=run.thread_id, agent=self.name))
-        try:
-            result = await self._play(run, question, answers, kept=kept)
-        except asyncio.CancelledError:
-            ctx.emit(RunFinished(status="cancelled"))  # for the log: who watched has left
-            raise
-        except Exception as error:
-            if not getattr(error, "_stretto_reported", False):  # the graph tells of what fails in a node
-                ctx.emit(ErrorRaised(kind=type(error).__name__, message=str(error)))
-            ctx.emit(RunFinished(status="failed"))
-            raise
-        if result.interrupts:
-            ctx.emit(Interrupted(questions=result.interrupts))
-        ctx.emit(RunFinished(status=result.status, result=result))
-        return result
-
-    async def _play(
-        self, run: Run, question: Question | None, answers: Mapping[str, Any] | None, *, kept: bool
-    ) -> Result:
-        if question is not None and answers is not None:
-            raise ConfigError("run() takes a question or `answers`, not both")
-        if question is None and answers is None:
-            raise ConfigError("run() needs a question, or answers to a paused thread's questions")
-        message = None if question is None else as_question(question)
-        await self.open()
-        opened, thread_id = self._opened, run.thread_id
-        compiled = await opened.compiled(kept=kept)
-        turn_input, before = None, {}
-        with opened.playing(thread_id):
-            if message is not None:
-                message = await opened.take_in(message, run)
-                turn_input, before = (
-                    await opened.begin(message, thread_id) if kept else (new_turn(message), {})
-                )
-            fresh = message is not None and not before
-            if fresh:
-                await opened.make_room(compiled)
-            opened.serve_media(run)
-            final, questions = await play(compiled, turn_input, run=run, resume=answers, before=before)
-            await opened.prune(compiled, thread_id, waiting=bool(questions), fresh=fresh)
-        if self._form is not None and final.get("output") is not None:
-            final = {**final, "output": self._form.revive(final["output"])}
-        run.timings["total"] = time.perf_counter() - run.started
-        return _result(run, final, questions)
-
-
-def _result(run: Run, final: Mapping[str, Any], questions: Mapping[str, Any]) -> Result:
-    return Result(
-        output=final.get("output"),
-        run_id=run.id,
-        thread_id=run.thread_id,
-        status="interrupted" if questions else "done",
-        citations=tuple(final.get("citations") or ()),
-        path=tuple(run.path),
-        tools=tuple(run.tools),
-        usage=run.usage,
-        timings=dict(run.timings),
-        missing=tuple(run.missing),
-        interrupts=dict(questions),
-        messages=_added(final.get("messages") or ()),
-        state={key: value for key, value in final.items() if key not in ("messages", "output", "citations")},
-    )
-
-
-def _added(messages: Sequence[Message]) -> tuple[Message, ...]:
-    """The messages after the last question."""
-    last = max((index for index, message in enumerate(messages) if message.role == "user"), default=-1)
-    return tuple(messages[last + 1 :])

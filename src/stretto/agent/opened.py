@@ -2,10 +2,10 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 from weakref import WeakKeyDictionary
 
 from stretto.agent.project import find_project
@@ -21,10 +21,23 @@ from stretto.messages import Message
 from stretto.nodes.node import last_turns
 from stretto.nodes.shown import answered
 from stretto.threads import Retention
+from stretto.threads.database import Database
 from stretto.threads.stores import open_store, store_of
+from stretto.threads.turns import Turns
 
 Threads = Path | Literal["memory"] | str | None
 """A path (sqlite), `postgresql://USER:PASSWORD@HOST:PORT/NAME`, `"memory"`, or None for nowhere."""
+
+
+class Kept(NamedTuple):
+    """What keeps threads in one event loop."""
+
+    compiled: Compiled
+    """The graph with its checkpointer."""
+    database: Database
+    turns: Turns
+    """Who plays which thread."""
+
 
 _KEEP_ALL = Retention(checkpoints=None)
 
@@ -49,15 +62,23 @@ class Opened:
         self._playing: Counter[str] = Counter()
         self._media = DirectoryStore(media) if isinstance(media, Path) else media
         self._bare: Compiled | None = None
-        self._kept: dict[asyncio.AbstractEventLoop, tuple[AsyncExitStack, Any]] = {}
+        self._kept: dict[asyncio.AbstractEventLoop, tuple[AsyncExitStack, Kept]] = {}
         self._opening: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
 
-    async def compiled(self, *, kept: bool) -> Any:
-        """The graph to run: with its thread store, or bare where a memory store has nothing to remember."""
-        if self._threads is None or (self._threads == "memory" and not kept):
-            if self._bare is None:
-                self._bare = self._graph.compile()
-            return self._bare
+    def keeps(self, *, kept: bool) -> bool:
+        """Whether a turn's thread is kept: in memory, only one that goes on."""
+        return self._threads is not None and (self._threads != "memory" or kept)
+
+    def bare(self) -> Compiled:
+        """The graph without a thread store."""
+        if self._bare is None:
+            self._bare = self._graph.compile()
+        return self._bare
+
+    async def kept(self) -> Kept:
+        """The graph with its thread store; raises ThreadError where none are kept."""
+        if self._threads is None:
+            raise ThreadError("this agent keeps no threads; make it with `threads=` a path, or 'memory'")
         loop = asyncio.get_running_loop()
         async with self._opening.setdefault(loop, asyncio.Lock()):
             if loop not in self._kept:
@@ -66,13 +87,14 @@ class Opened:
                 self._kept[loop] = await self._open(self._threads)
         return self._kept[loop][1]
 
-    async def _open(self, threads: Path | str) -> tuple[AsyncExitStack, Any]:
+    async def _open(self, threads: Path | str) -> tuple[AsyncExitStack, Kept]:
         async with AsyncExitStack() as stack:
             store = open_store(store_of(threads), threads, *self._graph.states)
             saver = await stack.enter_async_context(store)
             compiled = self._graph.compile(checkpointer=saver)
             self._refuse_deltas(compiled)
-            return stack.pop_all(), compiled
+            database: Database = saver.file
+            return stack.pop_all(), Kept(compiled, database, Turns(database))
 
     def _refuse_deltas(self, compiled: Any) -> None:
         deltas = with_deltas(compiled)
@@ -84,23 +106,29 @@ class Opened:
 
     async def messages(self, thread_id: str) -> list[Message]:
         """The conversation of a thread."""
-        if self._threads is None:
-            raise ThreadError("this agent keeps no threads; make it with `threads=` a path, or 'memory'")
-        return await thread_messages(await self.compiled(kept=True), thread_id)
+        return await thread_messages((await self.kept()).compiled, thread_id)
 
-    async def begin(self, message: Message, thread_id: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    def first(self, message: Message) -> dict[str, Any]:
+        """The input of a turn that no other came before."""
+        return new_turn(message)
+
+    async def begin(
+        self, earlier: Sequence[Message], new: Sequence[Message], thread_id: str
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
         """The input of a turn in a thread, and the thread's state, which is empty for a new one.
 
         What the turn before left open is closed: a tool call without a result gets one that says so. Turns
         over the retention's limit are left out.
 
+        Args:
+            earlier: What was asked before, and never begun.
+            new: What is asked. Messages that the thread knows are not added again.
+            thread_id: The thread.
+
         Raises:
             ThreadError: The thread waits for answers: a question would drop what it waits for.
         """
-        turn = new_turn(message)
-        if self._threads is None:
-            return turn, {}
-        compiled = await self.compiled(kept=True)
+        compiled = (await self.kept()).compiled
         state, questions, unfinished = await thread_standing(compiled, thread_id)
         if questions:
             names = ", ".join(f"`{call_id}` ({_short(asked)})" for call_id, asked in questions.items())
@@ -108,13 +136,20 @@ class Opened:
                 f"thread `{thread_id}` waits for an answer to {names}; "
                 f"give run(thread_id=..., answers={{{next(iter(questions))!r}: ...}}) instead of a question"
             )
-        if unfinished and self._playing[thread_id] == 1:  # it failed or was left: nothing goes on from there
+        if unfinished:  # it failed or was left: nothing goes on from there
             await self.prune(compiled, thread_id, waiting=False, fresh=False)
         before: list[Any] = state.get("messages") or []
-        if all(isinstance(known, Message) for known in before):
-            whole = [*answered(before), message]
+        known = {message.id for message in before}
+        asked = {message.id: message for message in (*earlier, *new)}
+        added = [message for message in asked.values() if message.id not in known]
+        turn = new_turn(new[-1])
+        turn["messages"] = added
+        if len(new) > 1:
+            turn["question"] = "\n\n".join(message.text for message in new)
+        if all(isinstance(message, Message) for message in before):
+            whole = [*answered(before), *added]
             whole = last_turns(whole, self._retention.turns or len(whole))
-            if whole[:-1] != before:
+            if whole != [*before, *added]:
                 turn["messages"] = Overwrite(add_messages([], whole))
         return turn, state
 

@@ -17,6 +17,7 @@ from stretto.errors import ConfigError, ModelNotFound
 from stretto.models.files import POOL, ModelFile, PoolFile, check_pools, unknown_pool
 from stretto.settings import Budgets, Limits, Price
 from stretto.threads import Retention
+from stretto.threads.runs import SecondTurn
 from stretto.threads.stores import store_of
 
 DEFAULT_CHAT = "local:qwen2.5-coder-0.5b"
@@ -67,6 +68,9 @@ class AgentFile(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     pools: dict[str, PoolFile] = {}
     """Pools of its own, beside those of stretto.yaml and before them."""
     limits: Limits = Limits()
+    second_turn: SecondTurn = "reject"
+    """What a turn does while another one of its thread runs: it is refused (`reject`), waits (`enqueue`),
+    stops the other (`interrupt`), or both become one turn (`merge`)."""
     budgets: Budgets = Budgets()
     """What may be spent for a run, thread, tenant and node, and what is done when it is nearly spent."""
     prices: dict[str, Price] | None = None

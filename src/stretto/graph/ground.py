@@ -31,12 +31,16 @@ DEFAULT_BOUND: Any = read.DEFAULT_BOUND
 Command: type[Any] = types.Command
 Overwrite: type[Any] = types.Overwrite
 Send: type[Any] = types.Send
+StateUpdate: type[Any] = types.StateUpdate
+INPUT = "__input__"
+"""Stands for the input where a state is updated as by it."""
 Interrupt = Any
 interrupt: Any = types.interrupt
 get_runtime: Any = runtime.get_runtime
 
 __all__ = [
     "DEFAULT_BOUND",
+    "INPUT",
     "BinaryOperatorAggregate",
     "Command",
     "Compiled",
@@ -55,6 +59,7 @@ __all__ = [
     "Saver",
     "Send",
     "StateGraph",
+    "StateUpdate",
     "get_runtime",
     "interrupt",
 ]

@@ -3,7 +3,7 @@
 Tokens go by `ctx.emit` and never through langgraph's streams. Knows no agent.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any, Literal, NamedTuple
 
@@ -12,15 +12,19 @@ from stretto.context import Run, RunContext, running_context, use_context
 from stretto.errors import GraphError, LimitReached, ThreadError
 from stretto.graph.entry import entry_of
 from stretto.graph.ground import (
+    INPUT,
     Command,
     Compiled,
     DeltaChannel,
     EmptyInputError,
     GraphRecursionError,
     InvalidUpdateError,
+    StateUpdate,
 )
+from stretto.graph.parts import END
 from stretto.graph.pause import questions_of, resume_map
 from stretto.messages import Message
+from stretto.threads.checkpoint.writer import LEASE
 
 Durability = Literal["sync", "async", "exit"]
 """sync: a step is on disk before the next one; async: while the next one runs; exit: only at the end."""
@@ -40,8 +44,8 @@ class ThreadStanding(NamedTuple):
     state: dict[str, Any]
     questions: dict[str, Any]
     """What it waits for, by call id."""
-    unfinished: bool
-    """Whether its last turn waits, failed or was left."""
+    next: tuple[str, ...]
+    """The nodes at which its last turn waits, failed or was left; empty where it ended."""
 
 
 async def play(
@@ -72,7 +76,7 @@ async def play(
         ThreadError: `resume` fits no waiting question, or the thread is missing.
         GraphError: The graph does not hold to its state.
     """
-    config = _config(compiled, thread_id or run.thread_id, max_steps)
+    config = _config(compiled, thread_id or run.thread_id, max_steps, run.lease)
     outer = running_context()
     ctx = RunContext(run)
     use_context(ctx)
@@ -164,7 +168,18 @@ async def thread_messages(compiled: Compiled, thread_id: str) -> list[Message]:
 async def thread_standing(compiled: Compiled, thread_id: str) -> ThreadStanding:
     """Where a thread stands; all is empty for a thread that never was."""
     snapshot = await compiled.aget_state(_config(compiled, thread_id, None))
-    return ThreadStanding(dict(snapshot.values or {}), questions_of(snapshot.interrupts), bool(snapshot.next))
+    return ThreadStanding(dict(snapshot.values or {}), questions_of(snapshot.interrupts), snapshot.next)
+
+
+async def add_to_thread(compiled: Compiled, run: Run, messages: Sequence[Message]) -> None:
+    """Adds messages to the thread of a run whose turn was left, which then waits for nothing more."""
+    if not compiled.checkpointer:
+        return
+    entry = entry_of(compiled)
+    settled = [StateUpdate(None, END)]
+    steps = [settled, [StateUpdate({"messages": list(messages)}, INPUT)], *([] if entry else [settled])]
+    config = _config(compiled, run.thread_id, None, run.lease)
+    await (entry.compiled if entry else compiled).abulk_update_state(config, steps)
 
 
 def with_deltas(compiled: Compiled) -> list[str]:
@@ -172,12 +187,12 @@ def with_deltas(compiled: Compiled) -> list[str]:
     return [key for key, channel in compiled.channels.items() if isinstance(channel, DeltaChannel)]
 
 
-def _config(compiled: Compiled, thread_id: str, max_steps: int | None) -> dict[str, Any]:
+def _config(compiled: Compiled, thread_id: str, max_steps: int | None, lease: int = 0) -> dict[str, Any]:
     config: dict[str, Any] = {}
     if compiled.checkpointer:
         if not thread_id:
             raise ThreadError("this graph keeps threads, and no thread was named; give a `thread_id`")
-        config["configurable"] = {"thread_id": thread_id}
+        config["configurable"] = {"thread_id": thread_id, **({LEASE: lease} if lease else {})}
     if max_steps is not None:
         config["recursion_limit"] = max_steps + 1  # langgraph wants one more than it takes
     return config

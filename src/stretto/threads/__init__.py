@@ -1,8 +1,10 @@
 """Conversations that are kept.
 
-stores.py      which stores there are, by name     database.py   what they run transactions on
-tables.py      all tables of it                   checkpoint/   langgraph savers and the serializer
-retention.py   how much of them is kept           seal.py       checksums and encryption of what is kept
+stores.py     which stores there are, by name   database.py  what they run transactions on
+tables.py     all tables of it                  checkpoint/  langgraph savers and the serializer
+runs.py       the rows of runs and leases       turns.py     who plays a thread, and who waits
+record.py     the events of runs, kept          retention.py how much of them is kept
+seal.py       checksums, and encryption
 """
 
 from stretto.threads.retention import Retention

@@ -95,7 +95,7 @@ async def test_a_damaged_row_is_an_error_that_names_the_thread(
 
 def file_of(agent: Agent) -> Any:
     (opened,) = agent._opened._kept.values()
-    return opened[1].checkpointer.file
+    return opened[1].database
 
 
 async def test_a_full_disk_is_an_error_and_the_thread_goes_on_when_there_is_room(tmp_path: Path) -> None:
@@ -162,7 +162,7 @@ async def test_a_process_that_is_killed_at_a_point_leaves_a_thread_that_goes_on(
         await agent.run("one", thread_id="t")
         listen(lambda name: os.kill(os.getpid(), signal.SIGKILL) if name == point else None)
         await agent.run("two", thread_id="t")
-        saver: Any = (await agent._opened.compiled(kept=True)).checkpointer
+        saver: Any = (await agent._opened.kept()).compiled.checkpointer
         await saver.adelete_thread("t")
 
     child = os.fork()
@@ -202,7 +202,7 @@ async def test_no_byte_of_a_deleted_thread_is_left_in_any_file(seed: int, tmp_pa
     for _ in range(60):
         name = chance.choice("abcd")
         await agent.run(f"rosebud-{name} " * chance.choice([1, 5, 60, 400]), thread_id=name)
-    saver: Any = (await agent._opened.compiled(kept=True)).checkpointer
+    saver: Any = (await agent._opened.kept()).compiled.checkpointer
     assert traces(tmp_path, "rosebud-a", "ROSEBUD-A")
     await saver.adelete_thread("a")
     assert traces(tmp_path, "rosebud-a", "ROSEBUD-A") == []

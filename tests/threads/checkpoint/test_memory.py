@@ -10,20 +10,26 @@ from typing import Any
 import pytest
 
 from stretto import Agent
+from stretto.context import Run
 from stretto.errors import ThreadConflict
-from stretto.graph import END, START, Conversation, Graph
+from stretto.graph import END, START, Conversation, Graph, new_turn
+from stretto.graph.stream import play, thread_messages
 from stretto.messages import Message
+from stretto.threads.stores import open_store
 
 
-def echoing(arrived: asyncio.Event | None = None, go_on: asyncio.Event | None = None) -> Agent:
+def graph(arrived: asyncio.Event | None = None, go_on: asyncio.Event | None = None) -> Graph:
     async def echo(state: Conversation) -> Conversation:
         if state["question"] == "slow" and arrived and go_on:
             arrived.set()
             await go_on.wait()
         return {"messages": [Message.assistant(state["question"].upper())]}
 
-    graph = Graph().add_node("echo", echo).add_edge(START, "echo").add_edge("echo", END)
-    return Agent(graph, threads="memory")
+    return Graph().add_node("echo", echo).add_edge(START, "echo").add_edge("echo", END)
+
+
+def echoing() -> Agent:
+    return Agent(graph(), threads="memory")
 
 
 async def heard(agent: Agent, thread_id: str) -> list[str]:
@@ -32,15 +38,21 @@ async def heard(agent: Agent, thread_id: str) -> list[str]:
 
 async def test_a_turn_that_was_overtaken_is_refused() -> None:
     arrived, go_on = asyncio.Event(), asyncio.Event()
-    agent = echoing(arrived, go_on)
-    slow = asyncio.create_task(agent.run("slow", thread_id="t"))
-    await arrived.wait()
-    await agent.run("quick", thread_id="t")
-    go_on.set()
-    with pytest.raises(ThreadConflict, match="another turn took thread `t` further"):
-        await slow
-    assert (await heard(agent, "t"))[-2:] == ["quick", "QUICK"]
-    await agent.close()
+    built = graph(arrived, go_on)
+    async with open_store("memory", "", *built.states) as saver:
+        compiled = built.compile(saver)
+
+        async def turn(question: str) -> None:
+            await play(compiled, new_turn(question), run=Run(), thread_id="t")
+
+        slow = asyncio.create_task(turn("slow"))
+        await arrived.wait()
+        await turn("quick")
+        go_on.set()
+        with pytest.raises(ThreadConflict, match="another turn took thread `t` further"):
+            await slow
+        said = [message.text for message in await thread_messages(compiled, "t")]
+    assert said[-2:] == ["quick", "QUICK"]
 
 
 async def test_agents_share_nothing_and_a_closed_one_has_forgotten() -> None:
@@ -64,7 +76,7 @@ async def test_many_agents_take_no_file_and_no_thread(
         agent = echoing()
         for turn in range(40):
             await agent.run("a", thread_id=str(turn % 3))
-        saver: Any = (await agent._opened.compiled(kept=True)).checkpointer
+        saver: Any = (await agent._opened.kept()).compiled.checkpointer
         await saver.adelete_thread("0")
         assert await heard(agent, "0") == []
         await agent.close()

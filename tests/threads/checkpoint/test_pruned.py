@@ -44,7 +44,7 @@ def echoing(**options: Any) -> Agent:
 
 async def size(agent: Agent) -> dict[str, int]:
     """How much the agent's store holds, by kind."""
-    saver = (await agent._opened.compiled(kept=True)).checkpointer
+    saver = (await agent._opened.kept()).compiled.checkpointer
     queries = {
         "threads": "SELECT COUNT(DISTINCT thread_id) FROM checkpoints",
         "checkpoints": "SELECT COUNT(*) FROM checkpoints",

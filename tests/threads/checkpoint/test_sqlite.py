@@ -123,7 +123,7 @@ def test_a_thread_goes_on_from_its_last_superstep_wherever_its_process_was_kille
             assert point in {(1, "before"), (1, "in")}
             assert effects in ([], ["a"] if store == "postgres" else [])  # begins while that is written
             continue
-        assert standing.state["steps"] == list(STEPS) and not standing.unfinished
+        assert standing.state["steps"] == list(STEPS) and not standing.next
         assert sorted(set(effects)) == list(STEPS) and len(effects) <= len(STEPS) + 1, point
         if store == "sqlite":
             with sqlite3.connect(folder / "t.sqlite") as connection:

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import pytest
 
 from stretto import Agent
+from stretto.agent.opened import Opened
 from stretto.context import Run
 from stretto.errors import ThreadConflict, ThreadError
 from stretto.graph import END, START, Conversation, Graph, new_turn
@@ -54,6 +55,23 @@ def waiting(barrier: Barrier, *, nested: bool = False) -> Graph:
     return Graph().add_node("inner", inner).add_edge(START, "inner").add_edge("inner", END)
 
 
+class Unleased:
+    """Turns of threads that ask for no lease: the saver alone tells them apart."""
+
+    def __init__(self, graph: Graph, threads: Path | str) -> None:
+        self._opened = Opened(graph, threads=threads, media=None)
+
+    async def run(self, question: str, thread_id: str) -> Any:
+        compiled = (await self._opened.kept()).compiled
+        return (await play(compiled, new_turn(question), run=Run(), thread_id=thread_id)).state["output"]
+
+    async def said(self, thread_id: str) -> list[str]:
+        return [message.text for message in await self._opened.messages(thread_id)]
+
+    async def close(self) -> None:
+        await self._opened.close()
+
+
 async def rows(place: Path | str, thread_id: str = "t") -> dict[str, int]:
     """What a store holds that no checkpoint leads to."""
     async with open_store(store_of(place), place, Conversation) as saver:
@@ -87,7 +105,7 @@ async def test_of_turns_at_once_on_one_thread_exactly_one_is_kept(
     count: int, before: int, nested: bool, place: Path | str
 ) -> None:
     barrier = Barrier()
-    agent = Agent(waiting(barrier, nested=nested), threads=place)
+    agent = Unleased(waiting(barrier, nested=nested), threads=place)
     for number in range(before):
         await agent.run(f"before {number}", thread_id="t")
     questions = [f"question {number}" for number in range(count)]
@@ -102,13 +120,13 @@ async def test_of_turns_at_once_on_one_thread_exactly_one_is_kept(
     ended = await asyncio.gather(*map(turn, questions), return_exceptions=True)
     won = [one for one in ended if not isinstance(one, BaseException)]
     assert len(won) == 1 and all(type(one) is ThreadConflict for one in ended if one is not won[0])
-    said = [message.text for message in await agent.messages("t")]
+    said = await agent.said("t")
     assert said[: 2 * before] == ["before 0", "BEFORE 0"] * before
-    assert said[-2:] == [won[0].output.lower(), won[0].output]
+    assert said[-2:] == [won[0].lower(), won[0]]
     overtaken = said[2 * before : -2]  # such as began first, where reading waits for the network
     assert set(overtaken) <= set(questions) and (isinstance(place, str) or not overtaken)
-    assert (await agent.run("and now", thread_id="t")).output == "AND NOW"
-    assert len(await agent.messages("t")) == len(said) + 2
+    assert await agent.run("and now", thread_id="t") == "AND NOW"
+    assert len(await agent.said("t")) == len(said) + 2
     await agent.close()
     assert await rows(place) == WHOLE
 
@@ -120,17 +138,17 @@ async def test_a_turn_that_was_overtaken_is_refused_though_it_began_first(place:
         if state["question"] == "slow":
             inside.set()
             await go_on.wait()
-        return {"messages": [Message.assistant(state["question"].upper())]}
+        return {"messages": [Message.assistant(state["question"].upper())], "output": "said"}
 
     graph = Graph().add_node("echo", echo).add_edge(START, "echo").add_edge("echo", END)
-    agent = Agent(graph, threads=place)
+    agent = Unleased(graph, threads=place)
     slow = asyncio.create_task(agent.run("slow", thread_id="t"))
     await inside.wait()
     await agent.run("quick", thread_id="t")
     go_on.set()
     with pytest.raises(ThreadConflict, match=r"another turn took thread `t` further.*ask again"):
         await slow
-    assert [message.text for message in await agent.messages("t")][-2:] == ["quick", "QUICK"]
+    assert (await agent.said("t"))[-2:] == ["quick", "QUICK"]
     assert issubclass(ThreadConflict, ThreadError)
     await agent.close()
     assert await rows(place) == WHOLE
@@ -138,9 +156,11 @@ async def test_a_turn_that_was_overtaken_is_refused_though_it_began_first(place:
 
 CHILD = """
 import asyncio, sys
-from stretto import Agent
+from stretto.agent.opened import Opened
+from stretto.context import Run
 from stretto.errors import ThreadConflict
-from stretto.graph import END, START, Conversation, Graph
+from stretto.graph import END, START, Conversation, Graph, new_turn
+from stretto.graph.stream import play
 from stretto.messages import Message
 
 async def wait(state: Conversation) -> Conversation:
@@ -155,9 +175,9 @@ graph = Graph().add_node("wait", wait).add_node("echo", echo)
 graph.add_edge(START, "wait").add_edge("wait", "echo").add_edge("echo", END)
 
 async def main():
-    agent = Agent(graph, threads=sys.argv[1])
+    agent = Opened(graph, threads=sys.argv[1], media=None)
     try:
-        await agent.run(sys.argv[2], thread_id="t")
+        await play((await agent.kept()).compiled, new_turn(sys.argv[2]), run=Run(), thread_id="t")
         print("kept", flush=True)
     except ThreadConflict:
         print("refused", flush=True)

@@ -1,8 +1,9 @@
 """`OneWriter`: which turn may write to a thread. Keeps nothing, and knows no format.
 
-A checkpoint is refused (`ThreadConflict`) when its parent is no longer the tip of its thread: another turn
-wrote meanwhile, in this process or in another. A fork is asked for by the id of an older checkpoint in the
-config. What is read by such an id carries the tip of that moment (`TIP`): a fork has one writer too.
+A checkpoint is refused (`ThreadConflict`) when its parent is no longer the tip of its thread, or its lease
+was given to a later turn: another turn wrote meanwhile, or is about to, in this process or in another. A fork
+is asked for by the id of an older checkpoint in the config. What is read by such an id carries the tip of
+that moment (`TIP`): a fork has one writer too.
 """
 
 from collections.abc import Mapping
@@ -14,8 +15,11 @@ from stretto.threads.database import Connection
 
 TIP = "__stretto_tip"
 """Where the config of an older checkpoint carries the tip."""
+LEASE = "__stretto_lease"
+"""Where the config of a turn carries the token of its lease."""
 _OF_A_RUN = "__pregel_runtime"
 """What langgraph puts into the config of a run."""
+_TOKEN = "SELECT token FROM leases WHERE thread_id = ?"
 _REFUSED = 1024
 """Checkpoints that were refused, and whose writes are refused too; the oldest are forgotten."""
 
@@ -44,7 +48,7 @@ class OneWriter:
         Raises:
             ThreadConflict: It is neither.
         """
-        if not self._follows(connection, place, given, metadata):
+        if not (_holds_lease(connection, place, given) and self._follows(connection, place, given, metadata)):
             self._refuse(place)
 
     def check_open(
@@ -61,7 +65,8 @@ class OneWriter:
         Raises:
             ThreadConflict: Another turn went on from it, or it was refused itself.
         """
-        if place in self._refused or not (late or self._is_open(connection, place, given.get(TIP))):
+        mine = place not in self._refused and _holds_lease(connection, place, given)
+        if not mine or not (late or self._is_open(connection, place, given.get(TIP))):
             self._refuse(place)
         return is_kept(connection, place)
 
@@ -101,3 +106,12 @@ class OneWriter:
             f"another turn took thread `{place[0]}` further while this one ran, and this one is not kept; "
             "run one turn of a thread at a time, and ask again"
         )
+
+
+def _holds_lease(connection: Connection, place: Place, given: Mapping[str, Any]) -> bool:
+    """Whether no later turn was given the thread; a config without a token is not asked."""
+    token = given.get(LEASE)
+    if token is None:
+        return True
+    found = connection.execute(_TOKEN, (place[0],)).fetchone()
+    return found is None or found[0] == token
