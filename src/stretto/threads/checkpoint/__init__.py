@@ -5,4 +5,5 @@ serializer.py  the strict serializer
 sqlite.py      the saver in one file          rows.py    what is asked of its tables
 writer.py      which turn may write to it     memory.py  a saver that forgets
 items.py       messages, each kept once       packed.py  values as rows
+seeds.py       what a DeltaChannel needs
 """

@@ -174,11 +174,13 @@ def drop_thread(connection: Connection, thread_id: str) -> None:
     reach("delete.after")
 
 
-def drop_oldest(connection: Connection, keep: int, playing: Collection[str]) -> None:
-    """Drops all threads but the `keep` that were used last, and those that are `playing`."""
-    for (thread_id,) in connection.execute(_OLD_THREADS, (keep,)).fetchall():
-        if thread_id not in playing:
-            drop_thread(connection, thread_id)
+def drop_oldest(connection: Connection, keep: int, playing: Collection[str]) -> list[str]:
+    """Drops all threads but the `keep` used last and those that are `playing`; gives the dropped ones."""
+    old = [thread_id for (thread_id,) in connection.execute(_OLD_THREADS, (keep,)).fetchall()]
+    dropped = [thread_id for thread_id in old if thread_id not in playing]
+    for thread_id in dropped:
+        drop_thread(connection, thread_id)
+    return dropped
 
 
 def copy_thread(connection: Connection, source: str, target: str, moved: Moved) -> None:

@@ -27,6 +27,7 @@ from stretto.errors import ThreadError
 from stretto.threads.checkpoint import rows
 from stretto.threads.checkpoint.items import Fresh, Items, mark_anew
 from stretto.threads.checkpoint.packed import Packed
+from stretto.threads.checkpoint.seeds import seeds
 from stretto.threads.checkpoint.serializer import strict_serializer
 from stretto.threads.checkpoint.writer import TIP, OneWriter
 from stretto.threads.database import Connection, Database, Work
@@ -134,13 +135,13 @@ class SqliteSaver(BaseCheckpointSaver[str]):
     def delete_thread(self, thread_id: str) -> None:
         """Drops all of a thread; no byte of it is left in the files of a `SqliteFile`."""
         key = str(thread_id)
-        self.file.transact_now(lambda connection: rows.drop_thread(connection, key), key=key)
+        self.file.transact_now(lambda connection: self._drop(connection, key), key=key)
         self.file.erase_now()
 
     async def adelete_thread(self, thread_id: str) -> None:
         """As `delete_thread`."""
         key = str(thread_id)
-        await self._in_order(lambda connection: rows.drop_thread(connection, key), key)
+        await self._in_order(lambda connection: self._drop(connection, key), key)
         await self.file.erase()
 
     def delete_for_runs(self, run_ids: Sequence[str]) -> None:
@@ -184,7 +185,9 @@ class SqliteSaver(BaseCheckpointSaver[str]):
         """Drops the threads over the limit that were not used for longest, but none that is `playing`."""
         if keep.threads is not None:
             count = keep.threads
-            await self._in_order(lambda connection: rows.drop_oldest(connection, count, playing))
+            self._items.forget(
+                await self._in_order(lambda connection: rows.drop_oldest(connection, count, playing))
+            )
 
     def get_next_version(self, current: Any, channel: None) -> str:
         """A number that goes up, with a random part: versions of two forks are never equal."""
@@ -304,9 +307,9 @@ class SqliteSaver(BaseCheckpointSaver[str]):
         def work(connection: Connection) -> None:
             for thread_id in thread_ids:
                 if strategy == "delete":
-                    rows.drop_thread(connection, thread_id)
+                    self._drop(connection, thread_id)
                     continue
-                needed = self._seeds(connection, thread_id)
+                needed = seeds(connection, thread_id, self._packed)
                 self._drop_older(connection, thread_id, keep=1, waiting=True, needed=needed)
 
         return work
@@ -314,6 +317,10 @@ class SqliteSaver(BaseCheckpointSaver[str]):
     @property
     def _packed(self) -> Packed:
         return Packed(self.serde, self._seal)
+
+    def _drop(self, connection: Connection, thread_id: str) -> None:
+        rows.drop_thread(connection, thread_id)
+        self._items.forget([thread_id])
 
     def _drop_older(self, connection: Connection, thread_id: str, **given: Any) -> None:
         rows.drop_older(connection, thread_id, **given)
@@ -326,22 +333,6 @@ class SqliteSaver(BaseCheckpointSaver[str]):
     def _copy(self, connection: Connection, source: str, target: str) -> None:
         rows.copy_thread(connection, source, target, self._packed.moved)
         mark_anew(connection, target)
-
-    def _seeds(self, connection: Connection, thread_id: str) -> set[tuple[str, str]]:
-        """The ancestors (namespace, id) from which the DeltaChannels of the tips are put together."""
-        needed: set[tuple[str, str]] = set()
-        namespaces = connection.execute(
-            "SELECT DISTINCT checkpoint_ns FROM checkpoints WHERE thread_id = ?", (thread_id,)
-        )
-        for (namespace,) in namespaces.fetchall():
-            row = connection.execute(rows.LATEST, (thread_id, namespace)).fetchone()
-            missing = set(rows.about_of(row[6], thread_id).get("counters_since_delta_snapshot") or ())
-            while row and missing and row[3]:
-                row = connection.execute(rows.ONE, (thread_id, namespace, row[3])).fetchone()
-                if row:
-                    needed.add((namespace, row[2]))
-                    missing -= self._packed.value("checkpoints", thread_id, *row[4:])["channel_values"].keys()
-        return needed
 
 
 def _place(config: Any) -> tuple[str, str, str | None]:
