@@ -25,7 +25,7 @@ from stretto.errors import ConfigError
 from stretto.events import Event
 from stretto.graph import Graph
 from stretto.knowledge import KnowledgeBase
-from stretto.media.references import DAY, Quota, Swept
+from stretto.media.references import DAY, Held, Quota, Swept
 from stretto.media.store import MediaStore
 from stretto.messages import Message, Part
 from stretto.models.factory import as_model
@@ -335,16 +335,21 @@ class Agent:
                 await self.recover()
             yield
 
-    async def sweep_media(self, *, older_than: float = DAY) -> Swept:
+    async def held_media(self, thread_ids: Iterable[str]) -> list[Held]:
+        """The media that these threads hold."""
+        return await self._opened.held_media(thread_ids)
+
+    async def sweep_media(self, *, older_than: float = DAY, among: Iterable[Held] | None = None) -> Swept:
         """Drops media that no thread holds any more. All threads whose media the store keeps are the agent's.
 
         Args:
             older_than: Seconds since they were put last; longer than any turn takes.
+            among: What to look at, as `held_media` told before threads were deleted; None: all.
 
         Raises:
             ThreadError: Its threads are not kept in a database.
         """
-        return await self._opened.sweep_media(older_than)
+        return await self._opened.sweep_media(older_than, among)
 
     async def close(self) -> None:
         """Closes models, knowledge and threads; leaves started runs to who recovers them. Twice is fine."""

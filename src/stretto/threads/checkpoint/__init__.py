@@ -6,4 +6,5 @@ saver.py       the saver                      rows.py    what is asked of its ta
 writer.py      which turn may write to it     sqlite.py, postgres.py  on what it stands
 items.py       messages, each kept once       packed.py  values as rows
 tips.py        where threads stand            reading.py for those who only look
+seeds.py       what a DeltaChannel needs
 """
