@@ -21,6 +21,8 @@ from stretto import Agent, Model, RunContext, tool
 from stretto._internal.faults import listen
 from stretto.errors import ThreadError
 
+PATIENCE = 60.0
+"""Seconds that one process plays at most."""
 Play = Callable[[dict[str, Any]], Coroutine[Any, Any, dict[str, Any]]]
 
 
@@ -113,7 +115,7 @@ def forked(case: dict[str, Any], play: Play) -> dict[str, Any]:
             signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGKILL))
             signal.setitimer(signal.ITIMER_REAL, case["after"])
         try:
-            said = asyncio.run(play(case))
+            said = asyncio.run(asyncio.wait_for(play(case), PATIENCE))
         except Exception as error:
             said = {"error": f"{type(error).__name__}: {error}", "modules": sorted(sys.modules)}
         os.write(theirs, json.dumps(said).encode())

@@ -19,7 +19,7 @@ from stretto.events import Event, RunFinished
 from stretto.observe import logged
 from stretto.results import Result
 from stretto.threads import runs
-from stretto.threads.record import Recorder, Shown, events_after, shown
+from stretto.threads.record import Recorder, Shown, events_after, packed, shown
 from stretto.threads.turns import Hold
 
 _LOOK = 0.05
@@ -128,6 +128,9 @@ class Running:
             task.cancel()
         if mine:
             await asyncio.wait([task for task, _ in mine])
+        for _, hold in mine:  # one that was cancelled before it began has left nothing to anyone yet
+            await hold.end("cancelled", packed)
+            self._tasks.pop(hold.ticket.run_id, None)
 
     async def _take_up(self, store: Kept, run_id: str, new_run: Callable[[runs.Ticket], Run]) -> bool:
         hold = await store.turns.take_up(run_id)
