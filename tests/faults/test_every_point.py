@@ -103,10 +103,18 @@ def case_of(folder: Path, seed: int, **more: Any) -> dict[str, Any]:
     }
 
 
-def noted(case: dict[str, Any], what: str) -> list[list[str]]:
+def noted(case: dict[str, Any], what: str | tuple[str, ...]) -> list[list[str]]:
     path = Path(case["log"])
     lines = path.read_text().splitlines() if path.exists() else []
     return [line.split() for line in lines if line.startswith(what)]
+
+
+def replies(case: dict[str, Any]) -> int:
+    """Replies of the model that are in the journal; the answer of a person is there, too."""
+    steps = [line[0] for line in noted(case, ("journalled", "start sent"))]
+    return steps.count("journalled") - (
+        "journalled" in steps[steps.index("start") :] if "start" in steps else 0
+    )
 
 
 async def told(play: Any, case: dict[str, Any]) -> bool:
@@ -124,7 +132,9 @@ async def told(play: Any, case: dict[str, Any]) -> bool:
             assert again in (0, 1), f"{again} requests are not in the journal"
             said = await play({**case, "kill": [], "after": 0})
         assert said.get("done"), said.get("error")
-        assert asked() <= ASKED + again, f"{asked() - ASKED} requests were repeated, {again} of them in flight"
+        assert asked() <= ASKED + again, (
+            f"{asked() - ASKED} requests were repeated, {again} of them in flight"
+        )
         case["reached"] = said["reached"]
     keys = [line[1] for line in noted(case, "pay")]
     assert len(set(keys)) == len(keys), "a payment took effect twice"
@@ -163,7 +173,9 @@ def killed_at(point: str, seed: int, often: int) -> Any:
 
     async def run(play: Any, folder: Path) -> None:
         place = number
-        while not await told(play, case_of(folder.with_name(f"{folder.name}-{place}"), seed, kill=[point, place])):
+        while not await told(
+            play, case_of(folder.with_name(f"{folder.name}-{place}"), seed, kill=[point, place])
+        ):
             assert place > 1, "it was never killed"
             place = (place + 1) // 2  # how often events are kept, and leases renewed, is a matter of time
 

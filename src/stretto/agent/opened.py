@@ -14,7 +14,7 @@ from stretto.errors import ConfigError, ThreadError
 from stretto.graph import Graph, new_turn
 from stretto.graph.ground import Compiled, Overwrite
 from stretto.graph.state import add_messages
-from stretto.graph.stream import thread_messages, thread_standing, with_deltas
+from stretto.graph.stream import add_to_thread, thread_messages, thread_standing, with_deltas
 from stretto.media.intake import take_in
 from stretto.media.ready import ReadyPictures
 from stretto.media.references import Held, MediaReferences, Quota, Swept
@@ -121,7 +121,7 @@ class Opened:
         return new_turn(message)
 
     async def begin(
-        self, earlier: Sequence[Message], new: Sequence[Message], thread_id: str
+        self, earlier: Sequence[Message], new: Sequence[Message], run: Run
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """The input of a turn in a thread, and the thread's state, which is empty for a new one.
 
@@ -131,20 +131,23 @@ class Opened:
         Args:
             earlier: What was asked before, and never begun.
             new: What is asked. Messages that the thread knows are not added again.
-            thread_id: The thread.
+            run: Of the thread, with its lease.
 
         Raises:
             ThreadError: The thread waits for answers: a question would drop what it waits for.
         """
-        compiled = (await self.kept()).compiled
-        state, questions, unfinished = await thread_standing(compiled, thread_id)
+        compiled, thread_id = (await self.kept()).compiled, run.thread_id
+        standing = await thread_standing(compiled, thread_id)
+        state, questions = standing.state, standing.questions
         if questions:
             names = ", ".join(f"`{call_id}` ({_short(asked)})" for call_id, asked in questions.items())
             raise ThreadError(
                 f"thread `{thread_id}` waits for an answer to {names}; "
                 f"give run(thread_id=..., answers={{{next(iter(questions))!r}: ...}}) instead of a question"
             )
-        if unfinished:  # it failed or was left: nothing goes on from there
+        if standing.ended and not standing.next:  # what its last nodes gave stays, which langgraph drops
+            await add_to_thread(compiled, run, [])
+        if standing.unfinished:  # it failed or was left: nothing goes on from there
             await self.prune(compiled, thread_id, waiting=False, fresh=False)
         before: list[Any] = state.get("messages") or []
         known = {message.id for message in before}

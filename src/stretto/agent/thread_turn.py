@@ -86,7 +86,7 @@ class ThreadTurn:
         if answers is not None:
             return await self._play(None, {}, answers)
         earlier = _messages(self._hold.left)
-        turn_input, before = await self._opened.begin(earlier, new or earlier, self._run.thread_id)
+        turn_input, before = await self._opened.begin(earlier, new or earlier, self._run)
         self._fresh = not before
         if self._fresh:
             await self._opened.make_room(self._store.compiled)
@@ -99,9 +99,9 @@ class ThreadTurn:
         if any(message.id not in known for message in (*_messages(self._hold.left), *new)):
             self._take_back(len(self._heard.text), _TAKEN_UP)
             return await self._once(new, None)
-        if standing.questions or (not standing.next and (seen is not None or self._hold.left)):
+        if standing.questions or (not standing.unfinished and (seen is not None or self._hold.left)):
             return Played(standing.state, standing.questions)
-        if not standing.next:
+        if not standing.unfinished:
             raise ThreadError(
                 f"thread `{self._run.thread_id}` was not left in the middle of a turn; ask it a question"
             )
@@ -155,7 +155,7 @@ class ThreadTurn:
             rest = rest.removeprefix(said)
         if rest.strip():
             added.append(Message("assistant", Message.assistant(rest).parts, id=f"{run.id}:stopped"))
-        if added or standing.next:
+        if added or standing.unfinished:
             await add_to_thread(compiled, run, added)
         after = (await thread_standing(compiled, run.thread_id)).state
         return Turned({**after, "output": self._heard.text}, {}, stopped=True)
