@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from stretto import Agent
+from stretto._internal.faults import listen
 from stretto.context import RunContext
 from stretto.errors import ThreadBusy, ThreadError
 from stretto.events import Event, Retracted, RunFinished, RunStarted, TextDelta
@@ -158,6 +159,32 @@ async def test_a_run_that_has_not_begun_when_its_agent_closes_is_left_to_the_nex
     assert await second.recover() == [started.run_id]
     async with asyncio.timeout(10):
         assert (await second.result(started.run_id)).output == "Well."
+    await second.close()
+
+
+async def test_a_run_has_ended_exactly_when_its_events_say_so(tmp_path: Path) -> None:
+    """Cut off while its end is written: it has not ended, and the next process ends it."""
+    agent = Agent(model=ScriptedModel(["Well."]), threads=tmp_path / "t.sqlite")
+
+    def fail(name: str) -> None:
+        if name == "lease.release.after":
+            raise RuntimeError("cut off")
+
+    listen(fail)
+    try:
+        started = await agent.start("a question", thread_id="t")
+        await asyncio.wait([agent._running._tasks[started.run_id][0]])
+    finally:
+        listen(None)
+    database = (await agent._opened.kept()).database
+    await database.transact(lambda connection: connection.execute("UPDATE runs SET until = 0"))
+    second = Agent(model=ScriptedModel([]), threads=tmp_path / "t.sqlite")
+    assert await second.recover() == [started.run_id]
+    events = [event async for event in second.follow(started.run_id)]
+    assert [event.number for event in events] == list(range(1, len(events) + 1))
+    assert [isinstance(event, RunFinished) for event in events].count(True) == 1
+    assert (await second.result(started.run_id)).output == "Well."
+    await agent.close()
     await second.close()
 
 

@@ -129,7 +129,8 @@ class Running:
         if mine:
             await asyncio.wait([task for task, _ in mine])
         for _, hold in mine:  # one that was cancelled before it began has left nothing to anyone yet
-            await hold.end("cancelled", packed)
+            hold.status = "cancelled"
+            await hold.end(packed)
             self._tasks.pop(hold.ticket.run_id, None)
 
     async def _take_up(self, store: Kept, run_id: str, new_run: Callable[[runs.Ticket], Run]) -> bool:
@@ -149,9 +150,8 @@ class Running:
 
         async def play() -> None:
             try:
-                await self._player.kept_turn(run, asked, hold, seen)
+                await self._player.kept_turn(run, asked, hold, seen, recorder)
             finally:
-                await recorder.close()
                 self._tasks.pop(run.id, None)
                 self._tell(run.id)
 

@@ -16,7 +16,7 @@ from stretto.messages import Message
 from stretto.models.output import Form
 from stretto.observe import logged
 from stretto.results import Result
-from stretto.threads.record import Shown, packed, unpacked
+from stretto.threads.record import Recorder, Shown, packed, unpacked
 from stretto.threads.runs import SecondTurn, Ticket
 from stretto.threads.turns import Hold
 
@@ -61,15 +61,26 @@ class Player:
                 hold = await self.arrive(run, ready) if self._opened.keeps(kept=kept) else None
             finally:
                 self._start(run)
-            return await (self._bare(run, ready) if hold is None else self._held(run, ready, hold, None))
+            if hold is None:
+                return await self._bare(run, ready)
+            try:
+                return await self._held(run, ready, hold, None)
+            finally:
+                await hold.end(packed)
 
         return await _told(run, whole())
 
-    async def kept_turn(self, run: Run, asked: Asked, hold: Hold, seen: Shown | None) -> Result:
+    async def kept_turn(
+        self, run: Run, asked: Asked, hold: Hold, seen: Shown | None, recorder: Recorder
+    ) -> Result:
         """A turn that came to its thread before; `seen`: before its process ended."""
         if not run.number:
             self._start(run)
-        return await _told(run, self._held(run, asked, hold, seen), hold)
+        try:
+            return await _told(run, self._held(run, asked, hold, seen), hold)
+        finally:
+            await recorder.close()
+            await hold.end(packed, last=recorder.keep_last)
 
     async def ready(self, run: Run, asked: Asked, *, kept: bool) -> Asked:
         """What is asked, once the agent is open, with references in place of pictures and documents."""
@@ -102,8 +113,7 @@ class Player:
         return self._result(run, Turned(*await play(compiled, turn_input, run=run, resume=asked.answers)))
 
     async def _held(self, run: Run, asked: Asked, hold: Hold, seen: Shown | None) -> Result:
-        """A turn of a thread, once it is its turn."""
-        status: Any = "failed"
+        """A turn of a thread, once it is its turn; whoever calls this ends its hold."""
         try:
             await hold.turn()
             if hold.taken_by:
@@ -119,13 +129,11 @@ class Player:
                         merges=self._policy == "merge",
                     )
                     hold.result = self._result(run, await turn.play(asked, seen))
-            status = hold.result.status
+            hold.status = hold.result.status
             return hold.result
         except asyncio.CancelledError:
-            status = "cancelled"
+            hold.status = "cancelled"
             raise
-        finally:
-            await hold.end(status, packed)
 
     def _result(self, run: Run, turned: Turned) -> Result:
         final, questions = turned.state, turned.questions

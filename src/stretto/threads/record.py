@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from stretto._internal.faults import reach
-from stretto.events import Event, NodeStarted, Retracted, RunFinished, TextDelta
+from stretto.events import Event, Interrupted, NodeStarted, Retracted, RunFinished, TextDelta
 from stretto.threads.database import Connection, Database
 
 T = TypeVar("T")
@@ -21,21 +21,34 @@ _NEXT = "SELECT content FROM events WHERE run_id = ? AND number > ? ORDER BY num
 
 
 class Recorder:
-    """Takes the events of one run and keeps them, many in one transaction where many come at once."""
+    """Takes the events of one run and keeps them, many in one transaction where many come at once.
+
+    Those that tell of its end are kept by `keep_last`, in the transaction that ends the run: there is no
+    ended run whose events do not say so, and nobody sees the end of one that still has its thread.
+    """
 
     def __init__(self, database: Database, run_id: str, tell: Callable[[], None]) -> None:
         self._database, self._run_id, self._tell = database, run_id, tell
         self._new: list[tuple[str, int, bytes]] = []
+        self._last: list[tuple[str, int, bytes]] = []
         self._keeping: asyncio.Task[None] | None = None
 
     def add(self, event: Event) -> None:
         """One more event; returns at once."""
-        self._new.append((self._run_id, event.number, _encoder.encode(event)))
+        row = (self._run_id, event.number, _encoder.encode(event))
+        if isinstance(event, RunFinished | Interrupted):
+            self._last.append(row)
+            return
+        self._new.append(row)
         if self._keeping is None:
             self._keeping = asyncio.create_task(self._keep())
 
+    def keep_last(self, connection: Connection) -> None:
+        """Keeps the events that tell of the run's end."""
+        connection.executemany(_ADD, self._last)
+
     async def close(self) -> None:
-        """Returns once all events are kept."""
+        """Returns once all events before the last ones are kept."""
         while self._keeping is not None:
             await self._keeping
 

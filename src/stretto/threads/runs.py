@@ -204,17 +204,23 @@ def wish(connection: Connection, run_id: str, what: Wish) -> bool:
 
 def end(
     connection: Connection, run_id: str, thread_id: str, status: Ended, result: bytes, kept: bool
-) -> None:
-    """A run ends: the thread is free. Its row stays where somebody may still ask for it."""
+) -> bool:
+    """A run ends: the thread is free. Its row stays where somebody may still ask for it.
+
+    Returns whether the run was this process's.
+    """
     reach("lease.release.before")
     taken = connection.execute("SELECT 1 FROM runs WHERE taken_by = ? LIMIT 1", (run_id,)).fetchone()
     now = time.time()
     if kept or taken:
-        connection.execute(_ENDED, (status, now, result, run_id, this_process()))
+        found = connection.execute(_ENDED, (status, now, result, run_id, this_process()))
         _forget_old(connection, now)
     else:
-        connection.execute("DELETE FROM runs WHERE run_id = ? AND owner = ?", (run_id, this_process()))
+        found = connection.execute(
+            "DELETE FROM runs WHERE run_id = ? AND owner = ?", (run_id, this_process())
+        )
     reach("lease.release.after")
+    return found.rowcount > 0
 
 
 def fence(thread_id: str, token: int) -> Callable[[Connection], None]:

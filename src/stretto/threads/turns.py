@@ -12,9 +12,11 @@ from typing import Any
 from stretto._internal.loggers import logger
 from stretto.errors import ThreadConflict, ThreadError
 from stretto.threads import runs
-from stretto.threads.database import Database
+from stretto.threads.database import Connection, Database
 from stretto.threads.runs import Ended, Left, SecondTurn, Ticket, Wish
 
+Last = Callable[[Connection], object]
+"""Writes what belongs to the end of a run."""
 _log = logger("stretto.threads")
 _LOOK = 0.02
 """Seconds between two looks for a free thread."""
@@ -45,6 +47,8 @@ class Hold:
         """Whether it goes on in another process when it is cancelled."""
         self.result: Any = None
         """What came of it."""
+        self.status: Ended = "failed"
+        """How it ended."""
         self._leader: Hold | None = None
         self._done = asyncio.Event()
         self._turns = turns
@@ -95,19 +99,19 @@ class Hold:
         self._leader, self.taken_by = leader, leader.ticket.run_id
         self.wake()
 
-    async def end(self, status: Ended, pack: Callable[[Any], bytes]) -> None:
+    async def end(self, pack: Callable[[Any], bytes], *, last: Last | None = None) -> None:
         """Leaves the thread to the next one, or a kept run to the process that takes it up.
 
         Args:
-            status: How it ended.
             pack: Makes bytes of its result where others may ask for it.
+            last: Is called with the connection, in the transaction that ends the run.
         """
         try:
-            if status == "cancelled" and self.handing_over:
+            if self.status == "cancelled" and self.handing_over:
                 await self._turns.hand_over(self)
             else:
                 wanted = self.result is not None and (self.ticket.kept or self.took_in)
-                await self._turns.end(self, status, pack(self.result) if wanted else b"")
+                await self._turns.end(self, self.status, pack(self.result) if wanted else b"", last)
         finally:
             self._done.set()
 
@@ -210,19 +214,20 @@ class Turns:
                 return result
             await asyncio.sleep(_LOOK)
 
-    async def end(self, hold: Hold, status: Ended, result: bytes) -> None:
+    async def end(self, hold: Hold, status: Ended, result: bytes, last: Last | None = None) -> None:
         """A run ends, and the next one is woken."""
         ticket = hold.ticket
         if self._holds.pop(ticket.run_id, None) is None:
             return
         try:
             kept = ticket.kept or hold.took_in
-            await self._database.transact(
-                lambda connection: runs.end(
-                    connection, ticket.run_id, ticket.thread_id, status, result, kept
-                ),
-                key=ticket.thread_id,
-            )
+
+            def work(connection: Connection) -> None:
+                mine = runs.end(connection, ticket.run_id, ticket.thread_id, status, result, kept)
+                if mine and last is not None:
+                    last(connection)
+
+            await self._database.transact(work, key=ticket.thread_id)
         finally:
             self._gone(hold)
 
