@@ -163,9 +163,9 @@ def without(guard: Mutation, folder: Path) -> Path:
 @pytest.mark.parametrize("guard", CHOSEN, ids=lambda guard: guard.name.replace(" ", "-"))
 def test_a_guard_that_is_gone_is_seen(guard: Mutation, tmp_path: Path) -> None:
     source = without(guard, tmp_path)
+    played = [str(TESTS / guard.tests), f"--basetemp={tmp_path / 'tests'}"]
     told = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-x", "--timeout=60", f"--basetemp={tmp_path / 'tests'}"]
-        + [str(TESTS / guard.tests)],
+        [sys.executable, "-m", "pytest", "-q", "-x", "--timeout=60", *played],
         env={**os.environ, "PYTHONPATH": str(source), "PYTHONDONTWRITEBYTECODE": "1"},
         cwd=TESTS.parent,
         capture_output=True,
