@@ -57,10 +57,11 @@ TABLES = (
     # the graphs that wrote checkpoints, described by what a later one has to know of them
     """CREATE TABLE IF NOT EXISTS graphs (
         fingerprint TEXT NOT NULL PRIMARY KEY, content BLOB NOT NULL)""",
-    # what is remembered across threads
+    # what is remembered across threads; `ttl` in seconds, 0 for ever
     """CREATE TABLE IF NOT EXISTS memories (
         namespace TEXT NOT NULL, name TEXT NOT NULL, content BLOB NOT NULL, vector BLOB NOT NULL,
-        created REAL NOT NULL, updated REAL NOT NULL, PRIMARY KEY (namespace, name))""",
+        created REAL NOT NULL, updated REAL NOT NULL, ttl REAL NOT NULL, until REAL NOT NULL,
+        PRIMARY KEY (namespace, name))""",
 )
 
 
