@@ -132,3 +132,21 @@ def test_a_path_that_cannot_be_is_a_typed_error(path: str, tmp_path: Path) -> No
     (tmp_path / "file").write_text("x")
     with pytest.raises(ThreadError):
         opened(tmp_path / path).transact_now(add)
+
+
+async def test_its_log_can_be_emptied_and_others_who_read_it_are_left_alone(tmp_path: Path) -> None:
+    file = opened(tmp_path / "f.sqlite")
+    await file.transact(add)
+    log = tmp_path / "f.sqlite-wal"
+    assert log.stat().st_size > 0
+    reader = sqlite3.connect(file.path, isolation_level=None)
+    reader.execute("BEGIN")
+    assert count(reader) == 1
+    await file.transact(add)
+    file.empty_log()
+    assert log.stat().st_size > 0
+    reader.close()
+    file.empty_log()
+    assert log.stat().st_size == 0
+    assert await file.transact(count, writes=False) == 2
+    file.close()

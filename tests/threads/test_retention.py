@@ -51,7 +51,7 @@ async def test_threads_that_were_not_used_for_so_long_go_unless_they_wait(
         clock[0] += 31 * 86_400
         await agent.run("hello", thread_id="new")
         monkeypatch.setattr("stretto.threads.retention._BETWEEN", 0)
-        saver = (await agent._opened.compiled(kept=True)).checkpointer
+        saver = (await agent._opened.kept()).compiled.checkpointer
         saver._aging = Aging()
         await agent.run("hello", thread_id="newer")
         left = {item.config["configurable"]["thread_id"] async for item in saver.alist(None)}

@@ -13,6 +13,7 @@ import sqlite3
 import time
 import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from threading import RLock
 from typing import Literal, TypeVar
@@ -83,6 +84,11 @@ class SqliteFile:
             except sqlite3.Error as error:
                 deadline = self._until(error, deadline)
             time.sleep(random.uniform(0.0002, 0.002))
+
+    def empty_log(self) -> None:
+        """Moves what the write-ahead log holds into the file and empties it, unless others read it now."""
+        with self._lock, suppress(sqlite3.Error):
+            self._connection().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def close(self) -> None:
         """Closes the file; the next call opens it again. May be called twice."""

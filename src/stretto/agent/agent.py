@@ -25,6 +25,7 @@ from stretto.errors import ConfigError
 from stretto.events import Event
 from stretto.graph import Graph
 from stretto.knowledge import KnowledgeBase
+from stretto.media.references import DAY, Quota, Swept
 from stretto.media.store import MediaStore
 from stretto.messages import Message, Part
 from stretto.models.factory import as_model
@@ -63,7 +64,9 @@ class Agent:
         retention: How much of the threads is kept; None keeps all.
         second_turn: What a turn does while another one of its thread runs: `reject` (ThreadBusy), `enqueue`,
             `interrupt` (stops the other, and keeps what it said) or `merge` (one turn for both messages).
-        media: Where pictures and documents are kept; by default `.stretto/media` of the project.
+        media: Where pictures and documents are kept: a store, a folder, a file on `.sqlite` or a URL such as
+            `s3://bucket/media`; by default `.stretto/media` of the project.
+        media_quota: Bytes of media that each tenant may keep in threads, or those that are named.
     """
 
     def __init__(
@@ -81,7 +84,8 @@ class Agent:
         threads: Threads = "memory",
         retention: Retention | None = None,
         second_turn: SecondTurn = "reject",
-        media: MediaStore | Path | None = None,
+        media: MediaStore | Path | str | None = None,
+        media_quota: Quota = None,
     ) -> None:
         self.name = name
         self.limits = limits or Limits()
@@ -116,7 +120,7 @@ class Agent:
         self._spending = budgets if isinstance(budgets, Spending) else Spending(budgets)
         self._spending.check(node.name for node in graph.nodes)
         self._spending.keep_beside(threads)
-        self._opened = Opened(graph, threads=threads, media=media, retention=retention)
+        self._opened = Opened(graph, threads=threads, media=media, quota=media_quota, retention=retention)
         self._player = Player(
             name, self._opened, prepare=self.open, form=self._form, second_turn=check_policy(second_turn)
         )
@@ -151,7 +155,8 @@ class Agent:
             threads=spec.project.threads if threads is None else threads,
             retention=retention or spec.project.file.retention,
             second_turn=spec.file.second_turn,
-            media=spec.project.storage / "media",
+            media=spec.project.media,
+            media_quota=spec.project.file.media.quota,
         )
         agent.spec, agent.documents = spec, documents
         if not (spec.folder / "graph.py").is_file():  # which may ask others
@@ -186,7 +191,8 @@ class Agent:
         Args:
             question: Text, a part, a message, or a list of texts and parts.
             thread_id: Which conversation goes on; None begins one.
-            answers: Answers to the thread's open questions by call id, instead of a question.
+            answers: Answers to the thread's open questions by call id, instead of a question: plain values,
+                or `Answer(value, by=...)` with who gave it.
             deps: For tools and nodes, as `ctx.deps`.
             limits: Instead of the agent's.
             tenant: On whose behalf.
@@ -329,6 +335,17 @@ class Agent:
             if self._opened.keeps(kept=False):
                 await self.recover()
             yield
+
+    async def sweep_media(self, *, older_than: float = DAY) -> Swept:
+        """Drops media that no thread holds any more. All threads whose media the store keeps are the agent's.
+
+        Args:
+            older_than: Seconds since they were put last; longer than any turn takes.
+
+        Raises:
+            ThreadError: Its threads are not kept in a database.
+        """
+        return await self._opened.sweep_media(older_than)
 
     async def close(self) -> None:
         """Closes models, knowledge and threads; leaves started runs to who recovers them. Twice is fine."""

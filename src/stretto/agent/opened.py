@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -16,12 +16,18 @@ from stretto.graph.ground import Compiled, Overwrite
 from stretto.graph.state import add_messages
 from stretto.graph.stream import thread_messages, thread_standing, with_deltas
 from stretto.media.intake import take_in
-from stretto.media.store import DirectoryStore, MediaStore
+from stretto.media.ready import ReadyPictures
+from stretto.media.references import MediaReferences, Quota, Swept
+from stretto.media.store import MediaStore
+from stretto.media.stores import store_at
+from stretto.media.thread_media import ThreadMedia
 from stretto.messages import Message
 from stretto.nodes.node import last_turns
-from stretto.nodes.shown import answered
 from stretto.threads import Retention
 from stretto.threads.database import Database
+from stretto.threads.history import answered
+from stretto.threads.journal import ThreadJournal
+from stretto.threads.runs import fence
 from stretto.threads.stores import open_store, store_of
 from stretto.threads.turns import Turns
 
@@ -50,7 +56,8 @@ class Opened:
         graph: Graph,
         *,
         threads: Threads,
-        media: MediaStore | Path | None,
+        media: MediaStore | Path | str | None,
+        quota: Quota = None,
         retention: Any = None,
     ) -> None:
         if not isinstance(retention, Retention | None):
@@ -60,7 +67,8 @@ class Opened:
             )
         self._graph, self._threads, self._retention = graph, threads, retention or _KEEP_ALL
         self._playing: Counter[str] = Counter()
-        self._media = DirectoryStore(media) if isinstance(media, Path) else media
+        self._media = store_at(media) if isinstance(media, Path | str) else media
+        self._quota, self._ready = quota, ReadyPictures()
         self._bare: Compiled | None = None
         self._kept: dict[asyncio.AbstractEventLoop, tuple[AsyncExitStack, Kept]] = {}
         self._opening: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
@@ -164,6 +172,11 @@ class Opened:
             if not self._playing[thread_id]:
                 del self._playing[thread_id]
 
+    def keep_steps(self, store: Kept, run: Run) -> None:
+        """Lets the run's nodes keep their steps beside its thread, as long as it has the lease."""
+        held = fence(run.thread_id, run.lease) if run.lease else None
+        run.journal = ThreadJournal(store.database, run.thread_id, fence=held)
+
     async def prune(self, compiled: Any, thread_id: str, *, waiting: bool, fresh: bool) -> None:
         """Lets go of what the retention does not keep, after a turn: `waiting` for answers, or at its end."""
         if compiled.checkpointer and self._retention != _KEEP_ALL:
@@ -179,17 +192,36 @@ class Opened:
 
     async def take_in(self, message: Message, run: Run) -> Message:
         """The message with its pictures and documents checked, stored, and replaced by references."""
-        if not message.media:
+        if not message.media or run.media is None:
             return message
-        return await take_in(message, self._store())
+        return await take_in(message, run.media)
 
-    def serve_media(self, run: Run) -> None:
-        """Lets the run read media references, and keep what its tools return."""
-        run.media = _LazyStore(self._store)
+    def serve_media(self, run: Run, database: Database | None) -> None:
+        """Lets the run read media, and keep some: its thread holds them where it is kept in `database`."""
+        run.media = ThreadMedia(
+            self._store,
+            ready=self._ready,
+            references=None if database is None else self._references(database),
+            thread_id=run.thread_id,
+            tenant=run.tenant,
+        )
+
+    async def sweep_media(self, older_than: float) -> Swept:
+        """Drops media that no thread holds, put last so many seconds ago."""
+        if self._threads is None or self._threads == "memory":
+            raise ThreadError(
+                "this agent's threads are not kept in a database, so nobody knows which media are held; "
+                "make it with `threads=` a path"
+            )
+        references = self._references((await self.kept()).database)
+        return await references.sweep(self._store(), older_than=older_than)
+
+    def _references(self, database: Database) -> MediaReferences:
+        return MediaReferences(database, quota=self._quota, ready=self._ready)
 
     def _store(self) -> MediaStore:
         if self._media is None:
-            self._media = DirectoryStore(find_project().storage / "media")
+            self._media = store_at(find_project().media)
         return self._media
 
     async def close(self) -> None:
@@ -202,16 +234,3 @@ class Opened:
 def _short(question: Any) -> str:
     text = " ".join(str(question).split())
     return text if len(text) <= 100 else text[:99] + "…"
-
-
-class _LazyStore:
-    """Keeps and reads media; opens its store with the first of them."""
-
-    def __init__(self, store: Callable[[], MediaStore]) -> None:
-        self._store = store
-
-    async def put(self, data: bytes, media_type: str) -> str:
-        return await self._store().put(data, media_type)
-
-    async def read(self, reference: str) -> bytes:
-        return await self._store().read(reference)

@@ -7,9 +7,10 @@ Precedence, strongest first: the call, the command line, the environment (`STRET
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from stretto._internal.project_file import PROJECT_FILE, project_file
 from stretto._internal.yaml_files import place, read_yaml
@@ -33,6 +34,15 @@ class ModelsFile(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     embed: str | None = None
 
 
+class MediaFile(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """Where pictures, recordings and documents are kept, and how many."""
+
+    at: str | None = None
+    """A folder or a file on `.sqlite`, relative to this file, or a URL such as `s3://bucket/media`."""
+    quota: Annotated[int, Meta(ge=0)] | dict[str, Annotated[int, Meta(ge=0)]] | None = None
+    """Bytes that each tenant may keep in threads, or those that are named."""
+
+
 class ProjectFile(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """`stretto.yaml`: the root of a project."""
 
@@ -49,6 +59,7 @@ class ProjectFile(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """Where threads are kept: a file, relative to this one; `postgresql://HOST:PORT/NAME`; or `memory`."""
     retention: Retention | None = None
     """How much is kept of threads; all where it is not set."""
+    media: MediaFile = msgspec.field(default_factory=MediaFile)
 
 
 class AgentFile(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -100,6 +111,14 @@ class Project:
         if said is None:
             return self.storage / "threads.sqlite"
         return self.root / said if store_of(said) == "sqlite" else said
+
+    @property
+    def media(self) -> Path | str:
+        """Where media are kept: by default `media` in the storage."""
+        at = self.file.media.at
+        if at is None:
+            return self.storage / "media"
+        return at if "://" in at else self.root / at
 
     def knowledge_path(self, name: str) -> Path:
         """Where the knowledge base `name` is kept."""

@@ -54,7 +54,7 @@ class Running:
         Raises:
             ThreadBusy: Another one plays the thread, and a second one is refused.
         """
-        asked = await self._player.ready(run, asked)
+        asked = await self._player.ready(run, asked, kept=True)
         hold = await self._player.arrive(run, asked, kept=True)
         await self._own(run, asked, hold, None)
 

@@ -70,6 +70,8 @@ class ThreadTurn:
                 self._begin_anew()
             played = await (self._again(new, seen) if again else self._once(new, answers))
             if played is not None:
+                if self._run.journal is not None and not played.questions:
+                    await self._run.journal.end()
                 await self._opened.prune(
                     self._store.compiled,
                     self._run.thread_id,
@@ -97,7 +99,7 @@ class ThreadTurn:
         if any(message.id not in known for message in (*_messages(self._hold.left), *new)):
             self._take_back(len(self._heard.text), _TAKEN_UP)
             return await self._once(new, None)
-        if standing.questions or (seen is not None and not standing.next):
+        if standing.questions or (not standing.next and (seen is not None or self._hold.left)):
             return Played(standing.state, standing.questions)
         if not standing.next:
             raise ThreadError(
@@ -114,7 +116,8 @@ class ThreadTurn:
         answers: Mapping[str, Any] | None,
     ) -> Played | None:
         """What the graph gives; None where the turn made room for others."""
-        self._opened.serve_media(self._run)
+        self._opened.serve_media(self._run, self._store.database)
+        self._opened.keep_steps(self._store, self._run)
         playing = asyncio.create_task(
             play(self._store.compiled, turn_input, run=self._run, resume=answers, before=before)
         )

@@ -57,7 +57,7 @@ class Player:
 
         async def whole() -> Result:
             try:
-                ready = await self.ready(run, asked)
+                ready = await self.ready(run, asked, kept=kept)
                 hold = await self.arrive(run, ready) if self._opened.keeps(kept=kept) else None
             finally:
                 self._start(run)
@@ -71,9 +71,11 @@ class Player:
             self._start(run)
         return await _told(run, self._held(run, asked, hold, seen), hold)
 
-    async def ready(self, run: Run, asked: Asked) -> Asked:
+    async def ready(self, run: Run, asked: Asked, *, kept: bool) -> Asked:
         """What is asked, once the agent is open, with references in place of pictures and documents."""
         await self._prepare()
+        database = (await self._opened.kept()).database if self._opened.keeps(kept=kept) else None
+        self._opened.serve_media(run, database)
         return Asked(await self._opened.take_in(asked.message, run)) if asked.message else asked
 
     async def arrive(self, run: Run, asked: Asked, *, kept: bool = False) -> Hold:
@@ -96,7 +98,6 @@ class Player:
     async def _bare(self, run: Run, asked: Asked) -> Result:
         """A turn that no thread keeps."""
         turn_input = self._opened.first(asked.message) if asked.message else None
-        self._opened.serve_media(run)
         compiled = self._opened.bare()
         return self._result(run, Turned(*await play(compiled, turn_input, run=run, resume=asked.answers)))
 

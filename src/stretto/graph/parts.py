@@ -7,7 +7,7 @@ from typing import Any, get_type_hints, is_typeddict
 
 from stretto.errors import GraphError
 from stretto.graph.retry import ONCE, Retry
-from stretto.graph.state import TURN_KEYS, Conversation
+from stretto.graph.state import KEPT_KEYS, TURN_KEYS, Conversation
 
 START = "__start__"
 """Where a run begins: the source of the first edge or route."""
@@ -98,7 +98,7 @@ class Blueprint:
         if self._inputs is not None:
             return self._inputs
         if set(self.keys) >= TURN_KEYS:
-            return TURN_KEYS
+            return TURN_KEYS | (KEPT_KEYS & self.keys.keys())
         written = frozenset[str]().union(*(node.writes or () for node in self.nodes))
         return frozenset(self.keys) - written
 

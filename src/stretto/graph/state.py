@@ -41,10 +41,12 @@ def gather(old: Sequence[T], new: Sequence[T] | None) -> list[T]:
 
 
 class Conversation(TypedDict, total=False):
-    """What a conversation holds. All keys but `messages` belong to one turn."""
+    """What a conversation holds. All keys but `messages` and `summary` belong to one turn."""
 
     messages: Annotated[list[Message], add_messages]
     """The whole conversation, in order."""
+    summary: Message
+    """What the model is shown instead of the conversation's beginning; see `nodes.compact`."""
     question: str
     """What the person asks in this turn."""
     route: str
@@ -96,3 +98,6 @@ def _with_id(message: Any) -> Any:
 
 TURN_KEYS = frozenset(new_turn(""))
 """The keys that the input of a turn writes."""
+
+KEPT_KEYS = frozenset({"summary"})
+"""The keys that stay from turn to turn without being written by its input; `messages` is written."""

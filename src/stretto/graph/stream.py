@@ -75,6 +75,7 @@ async def play(
     Raises:
         LimitReached: Steps, visits or a budget are used up.
         ThreadError: `resume` fits no waiting question, or the thread is missing.
+        AnswerRefused: An answer does not fit the schema of its question; the thread still waits.
         GraphError: The graph does not hold to its state.
     """
     config = _config(compiled, thread_id or run.thread_id, max_steps, run.lease)
@@ -82,13 +83,13 @@ async def play(
     ctx = RunContext(run)
     use_context(ctx)
     ledger = run.ledger = run.ledger or open_ledger(run)
-    resumed = resume is not None or turn_input is None
+    resumed = run.resumed = resume is not None or turn_input is None
     try:
         async with nullcontext() if ledger is None else ledger.running(resumed=resumed):
             if resume is None:
                 played = await _from_the_first(compiled, turn_input, config, durability, before, ctx)
             else:
-                given = await _resuming(compiled, config, resume, thread_id or run.thread_id)
+                given = await _resuming(compiled, config, resume, thread_id or run.thread_id, run.clock())
                 played = await _to_the_end(compiled, given, config, durability) or Played({}, {})
             if ledger is not None:
                 ledger.paused = bool(played.questions)
@@ -224,10 +225,12 @@ def _config(compiled: Compiled, thread_id: str, max_steps: int | None, lease: in
     return config
 
 
-async def _resuming(compiled: Compiled, config: Any, answers: Mapping[str, Any], thread_id: str) -> Any:
+async def _resuming(
+    compiled: Compiled, config: Any, answers: Mapping[str, Any], thread_id: str, now: float
+) -> Any:
     if not compiled.checkpointer:
         raise ThreadError(
             "this graph keeps no threads, so there is nothing to resume; compile it with a checkpointer"
         )
     snapshot = await _standing(compiled, config, going_on=True)
-    return Command(resume=resume_map(snapshot.interrupts, answers, thread_id))
+    return Command(resume=resume_map(snapshot.interrupts, answers, thread_id, now=now))

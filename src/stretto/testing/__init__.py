@@ -7,6 +7,7 @@ completions, responses: what it says in each of the two
 faults          Fault: an answer that goes wrong; ROWS: each ending of docs/endings.md by name
 faulty_server   FaultyServer: a ChatServer that goes wrong when and how it is told
 embedder        HashingEmbedder: vectors from words, no model
+history         assert_valid_history: would every endpoint accept this conversation?
 prefix          how much of a prompt an endpoint would find in its cache
 model_contract  ModelContract: the tests every ChatModel passes (import it from there: it needs pytest)
 counters_contract  CountersContract: the tests every Counters passes (import it from there, too)
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from stretto.testing.embedder import HashingEmbedder
     from stretto.testing.faults import ROWS, Fault, Faults, log_normal
     from stretto.testing.faulty_server import FaultyServer
+    from stretto.testing.history import assert_valid_history
     from stretto.testing.scripted import Request, Script, ScriptedModel, ScriptUsedUp
 
 __all__ = [
@@ -33,6 +35,7 @@ __all__ = [
     "Script",
     "ScriptUsedUp",
     "ScriptedModel",
+    "assert_valid_history",
     "log_normal",
 ]
 
@@ -47,6 +50,7 @@ _HOME = {
     "Script": "scripted",
     "ScriptUsedUp": "scripted",
     "ScriptedModel": "scripted",
+    "assert_valid_history": "history",
     "log_normal": "faults",
 }
 

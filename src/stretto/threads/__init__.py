@@ -7,6 +7,7 @@ record.py     the events of runs, kept          retention.py how much of them is
 seal.py       checksums and encryption          deletion.py  every trace of one goes
 overview.py   which there are, how large        carried.py   what goes along with a fork
 remembered.py what is remembered across threads
+journal.py    the steps of a turn, its changes  history.py   a conversation as endpoints accept it
 """
 
 from stretto.threads.retention import Retention

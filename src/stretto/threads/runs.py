@@ -7,12 +7,12 @@ saver refuses what the old owner still writes.
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Literal, NamedTuple, get_args
 
 from stretto._internal.faults import reach
 from stretto._internal.owner import is_gone, this_process
-from stretto.errors import ConfigError, ThreadBusy
+from stretto.errors import ConfigError, ThreadBusy, ThreadConflict
 from stretto.threads.database import Connection
 
 PATIENCE = 10.0
@@ -215,6 +215,25 @@ def end(
     else:
         connection.execute("DELETE FROM runs WHERE run_id = ? AND owner = ?", (run_id, this_process()))
     reach("lease.release.after")
+
+
+def fence(thread_id: str, token: int) -> Callable[[Connection], None]:
+    """Raises ThreadConflict, within a transaction, where a later turn was given the thread."""
+
+    def check(connection: Connection) -> None:
+        if not holds(connection, thread_id, token):
+            raise ThreadConflict(
+                f"another turn took thread `{thread_id}` over while this one ran, which goes on no further; "
+                "ask again"
+            )
+
+    return check
+
+
+def holds(connection: Connection, thread_id: str, token: int) -> bool:
+    """Whether no later turn was given the thread."""
+    found = connection.execute("SELECT token FROM leases WHERE thread_id = ?", (thread_id,)).fetchone()
+    return found is None or found[0] == token
 
 
 def ended(connection: Connection, run_id: str) -> tuple[str, bytes]:

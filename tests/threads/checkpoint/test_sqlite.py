@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import pytest
 from langgraph.channels import DeltaChannel
-from langgraph.checkpoint.sqlite import ThreadSaver as TheirSaver
+from langgraph.checkpoint.sqlite import SqliteSaver as TheirSaver
 
 from stretto.context import Run
 from stretto.errors import ThreadError

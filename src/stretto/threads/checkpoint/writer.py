@@ -12,6 +12,7 @@ from typing import Any
 from stretto.errors import ThreadConflict
 from stretto.threads.checkpoint.rows import Place, is_kept, tip_of
 from stretto.threads.database import Connection
+from stretto.threads.runs import holds
 
 TIP = "__stretto_tip"
 """Where the config of an older checkpoint carries the tip."""
@@ -19,7 +20,6 @@ LEASE = "__stretto_lease"
 """Where the config of a turn carries the token of its lease."""
 _OF_A_RUN = "__pregel_runtime"
 """What langgraph puts into the config of a run."""
-_TOKEN = "SELECT token FROM leases WHERE thread_id = ?"
 _REFUSED = 1024
 """Checkpoints that were refused, and whose writes are refused too; the oldest are forgotten."""
 
@@ -111,7 +111,4 @@ class OneWriter:
 def _holds_lease(connection: Connection, place: Place, given: Mapping[str, Any]) -> bool:
     """Whether no later turn was given the thread; a config without a token is not asked."""
     token = given.get(LEASE)
-    if token is None:
-        return True
-    found = connection.execute(_TOKEN, (place[0],)).fetchone()
-    return found is None or found[0] == token
+    return token is None or holds(connection, place[0], token)
