@@ -185,8 +185,9 @@ class RunContext:
     def emit(self, event: Event) -> None:
         """Numbers the event and hands it to whoever watches the run."""
         run = self.run
-        run.number += 1
-        event.run_id, event.number, event.node = run.id, run.number, event.node or self.node
+        event.run_id = run.id
+        event.number = run.number = run.number + 1
+        event.node = event.node or self.node
         event.at = time.perf_counter() - run.started
         kind = type(event)
         if kind is TextDelta or kind is OutputDelta:

@@ -1,8 +1,11 @@
 """Documents, their chunks, and what a search finds. Knows no store and no file format."""
 
-from typing import Any
+from typing import Any, Literal
 
 from stretto._internal.plain import Plain
+
+Taint = Literal["program", "file", "url", "unknown"]
+"""program: handed over as text; file: read from disk; url: fetched; unknown: stored before this was kept."""
 
 
 class Document(Plain, frozen=True):
@@ -33,6 +36,27 @@ class Chunk(Plain, frozen=True):
     headings: tuple[str, ...] = ()
     """The path of headings above the passage, outermost first."""
     metadata: dict[str, Any] = {}
+
+    @property
+    def version(self) -> str:
+        """sha256 of the content that the passage was read from."""
+        return self.metadata.get("version", "")
+
+    @property
+    def region(self) -> tuple[float, float, float, float] | None:
+        """Left, top, right, bottom of the passage on its page or slide, as shares of width and height."""
+        found = self.metadata.get("region")
+        return tuple(found) if found else None
+
+    @property
+    def sheet(self) -> str:
+        """The name of the sheet that `page` counts, where there are sheets."""
+        return self.metadata.get("sheet", "")
+
+    @property
+    def taint(self) -> Taint:
+        """The door that the text came in by. Whatever it says is content, and never an instruction."""
+        return self.metadata.get("taint", "unknown")
 
 
 class Hit(Plain, frozen=True):

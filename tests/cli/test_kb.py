@@ -66,6 +66,28 @@ def test_people_see_a_table_with_the_words_they_asked_for(
     assert "leave.md" in capsys.readouterr().out
 
 
+def test_a_dry_run_shows_what_would_change(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["kb", "add", "docs/", "--dry-run"]) == 0
+    out = capsys.readouterr().out
+    assert "+ canteen.md\n+ leave.md\n" in out and "would embed 2 passages: 2 added" in out
+    assert asked(capsys, "status")[0] == 1
+
+
+def test_a_watched_folder_is_shown_until_it_is_ended(
+    project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def twice(base: Any, *sources: str, progress: Any) -> Any:
+        yield await base.add(*sources, progress=progress)
+        (project / "docs" / "leave.md").unlink()
+        yield await base.add(*sources, progress=progress)
+
+    monkeypatch.setattr("stretto.knowledge.KnowledgeBase.watch", twice)
+    assert main(["kb", "add", "docs/", "--watch"]) == 0
+    assert capsys.readouterr().out == (
+        "2 added, 0 changed, 0 unchanged, 0 removed\n0 added, 0 changed, 1 unchanged, 1 removed\n"
+    )
+
+
 def test_a_source_that_fails_is_told_and_the_others_are_in(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -41,5 +41,16 @@ async def test_the_code_of_a_page_runs(page: str, tmp_path: Path, monkeypatch: p
 
 
 def test_there_is_code_to_run() -> None:
-    known = {"budgets", "caching", "endings", "history", "journal", "media", "output", "pool", "runs"}
+    known = {
+        "budgets",
+        "caching",
+        "endings",
+        "history",
+        "ingest",
+        "journal",
+        "media",
+        "output",
+        "pool",
+        "runs",
+    }
     assert known <= set(BLOCKS)

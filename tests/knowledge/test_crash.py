@@ -126,3 +126,48 @@ async def test_a_cancelled_add_leaves_the_store_free_for_the_next(tmp_path):
             await work
         report = await kb.add(documents)
         assert len(report.added) + len(report.unchanged) == 400 and len(report.unchanged) >= 256
+
+
+STOPS = """
+import asyncio, os, sys
+from stretto.knowledge import KnowledgeBase
+from stretto.testing.embedder import HashingEmbedder
+
+def tell(done, total, what):
+    if done == int(sys.argv[3]) and not what.startswith(sys.argv[4]):
+        os.kill(os.getpid(), 9)
+
+async def main():
+    async with KnowledgeBase(sys.argv[1], embedder=HashingEmbedder()) as kb:
+        await kb.add(sys.argv[2], progress=tell)
+
+asyncio.run(main())
+"""
+
+
+async def test_an_ingest_killed_anywhere_is_continued_to_the_same_store(tmp_path):
+    folder = tmp_path / "docs"
+    folder.mkdir()
+    for number in range(300):
+        (folder / f"{number:03}.html").write_text(f"<h1>Part {number}</h1><p>It speaks of topic{number}.")
+
+    async def store(place):
+        async with KnowledgeBase(place, embedder=HashingEmbedder()) as kb:
+            report = await kb.add(folder)
+            opened = acquire(place)
+            rows = {chunk.id: chunk for chunk, _ in opened.manifest.all_chunks()}
+            assert len(rows) == opened.vectors.count() == opened.keywords.count() == 300
+            release(opened)
+            for number in (7, 290):
+                (hit,) = await kb.search(f"topic{number}", top_k=1)
+                assert hit.document.id == f"{number:03}.html"
+        return report, rows
+
+    _, undisturbed = await store(tmp_path / "whole")
+    for place, at, unless in (("early", 100, "x"), ("embedding", 256, "256"), ("late", 280, "x")):
+        command = [sys.executable, "-c", STOPS, str(tmp_path / place), str(folder), str(at), unless]
+        done = await asyncio.to_thread(subprocess.run, command, timeout=60)
+        assert done.returncode == -9
+        report, rows = await store(tmp_path / place)
+        assert rows == undisturbed
+        assert len(report.unchanged) == (256 if place == "late" else 0)

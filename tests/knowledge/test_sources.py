@@ -6,6 +6,14 @@ from stretto.errors import ConfigError, DamagedMedia, MediaError, MediaTooLarge,
 from stretto.knowledge import IngestLimits, KnowledgeBase
 from stretto.knowledge.sources import expand
 from stretto.testing.embedder import HashingEmbedder
+from stretto.testing.office_files import docx, mail
+
+
+def served(body):
+    async def answer(request):
+        return web.Response(body=body)
+
+    return answer
 
 
 @pytest.fixture
@@ -15,6 +23,8 @@ async def site():
 
     application = web.Application()
     application.router.add_get("/hours", page)
+    for name, body in (("a.docx", docx(["Office words."])), ("m.eml", mail("Bike", "Mail words."))):
+        application.router.add_get(f"/{name}", served(body))
     runner = web.AppRunner(application)
     await runner.setup()
     server = web.TCPSite(runner, "127.0.0.1", 0)
@@ -32,7 +42,17 @@ async def test_a_page_is_added_by_its_url(tmp_path, site):
         assert isinstance(report.failed[0][1], MediaError)
         assert (await kb.add(f"{site}/hours")).unchanged == [f"{site}/hours"]
         hit = (await kb.search("when do you open"))[0]
+        assert hit.chunk.taint == "url" and hit.chunk.version == hit.document.version
     assert hit.document.title == "Opening hours" and hit.document.id == f"{site}/hours"
+
+
+async def test_documents_of_all_kinds_are_added_by_their_urls(tmp_path, site):
+    pytest.importorskip("lxml")
+    limits = IngestLimits(allow=("127.0.0.1",))
+    async with KnowledgeBase(tmp_path / "kb", embedder=HashingEmbedder(), limits=limits) as kb:
+        await kb.add(f"{site}/a.docx", f"{site}/m.eml")
+        assert (await kb.document(f"{site}/a.docx")).text == "Office words."
+        assert (await kb.document(f"{site}/m.eml")).title == "Bike"
 
 
 async def test_a_private_address_is_not_reached_unless_allowed(tmp_path, site):
@@ -47,6 +67,7 @@ async def test_a_document_given_as_text_keeps_its_id_title_and_metadata(tmp_path
         report = await kb.add([given, Document(id="empty", text=" ")])
         assert report.added == ["faq/1"] and isinstance(report.failed[0][1], DamagedMedia)
         kept = await kb.document("faq/1")
+        assert (await kb.search("text"))[0].chunk.taint == "program"
         assert (kept.title, kept.metadata, kept.text) == ("Mine", {"lang": "en"}, "# One\n\nText ? here.")
         assert (await kb.add([given])).unchanged == ["faq/1"]
 

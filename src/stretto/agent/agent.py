@@ -219,16 +219,13 @@ class Agent:
         tenant: str = "default",
     ) -> AsyncGenerator[Event]:
         """One turn as numbered events, `RunFinished` last. Takes what `run` takes; closing it cancels."""
-        events: deque[Event] = deque()
+        events: deque[Event | None] = deque()
         loop = asyncio.get_running_loop()
         waiting: asyncio.Future[None] | None = None
         run = self._new_run(thread_id, deps, limits, tenant)
 
-        def sink(event: Event) -> None:
+        def sink(event: Event | None) -> None:
             events.append(event)
-            wake()
-
-        def wake() -> None:
             if waiting is not None and not waiting.done():
                 waiting.set_result(None)
 
@@ -237,18 +234,20 @@ class Agent:
         def ended(turn: asyncio.Task[Result]) -> None:
             if not turn.cancelled():
                 turn.exception()  # looked at: one who left early is told of no failure any more
-            wake()
+            sink(None)
 
         asked = as_asked(question, answers)
         turn = asyncio.create_task(self._player.turn(run, asked, kept=thread_id is not None))
         turn.add_done_callback(ended)
         try:
-            while not turn.done() or events:
-                while events:
-                    yield events.popleft()
-                if not turn.done():
+            while True:
+                if not events:
                     waiting = loop.create_future()
                     await waiting
+                event = events.popleft()
+                if event is None:
+                    break
+                yield event
             turn.result()
         finally:
             if not turn.done():

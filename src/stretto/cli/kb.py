@@ -14,7 +14,7 @@ from stretto.cli.options import common
 from stretto.cli.output import console, print_json, progress
 from stretto.documents import Hit
 from stretto.errors import KnowledgeError
-from stretto.knowledge import KnowledgeBase
+from stretto.knowledge import AddReport, KnowledgeBase
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 EXAMPLES = """\
 examples:
   stretto kb add docs/ "notes/*.pdf" --kb handbook   files, folders, globs, URLs
+  stretto kb add docs/ --kb handbook --watch         and again whenever a file changes
   stretto kb search "parental leave" --kb handbook --top-k 5
   stretto kb status --kb handbook
 
@@ -40,6 +41,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="add|search|status", required=True)
     add = actions.add_parser("add", parents=[base], help="read documents into the base")
     add.add_argument("sources", nargs="+", metavar="PATH", help="files, folders, globs, URLs")
+    add.add_argument("--dry-run", action="store_true", help="only show what would change")
+    add.add_argument("--watch", action="store_true", help="go on, and add whatever changes; Ctrl-C ends")
     search = actions.add_parser("search", parents=[base], help="find passages")
     search.add_argument("query", metavar="QUERY")
     search.add_argument("--top-k", type=_positive, default=10, metavar="N", help="how many (default: 10)")
@@ -79,7 +82,9 @@ async def _run(args: argparse.Namespace) -> int:
     async with _base(name, make=args.action == "add") as base:
         match args.action:
             case "add":
-                return await _add(base, args.sources, as_json=args.json)
+                if args.watch and not args.dry_run:
+                    return await _watch(base, args.sources, as_json=args.json)
+                return await _add(base, args.sources, as_json=args.json, dry_run=args.dry_run)
             case "search":
                 hits = await base.search(args.query, top_k=args.top_k)
                 if args.json:
@@ -95,19 +100,37 @@ async def _run(args: argparse.Namespace) -> int:
     return 0
 
 
-async def _add(base: KnowledgeBase, sources: Sequence[str], *, as_json: bool) -> int:
+async def _add(base: KnowledgeBase, sources: Sequence[str], *, as_json: bool, dry_run: bool) -> int:
     """Returns 1 when a source failed; the others are in."""
-    report = await base.add(*sources, progress=progress())
+    report = await base.add(*sources, progress=progress("documents"), dry_run=dry_run)
+    _show_report(report, as_json=as_json, dry_run=dry_run)
+    return 1 if report.failed else 0
+
+
+async def _watch(base: KnowledgeBase, sources: Sequence[str], *, as_json: bool) -> int:
+    """Shows a report at the beginning and after each change, until it is ended."""
+    async for report in base.watch(*sources, progress=progress("documents")):
+        _show_report(report, as_json=as_json, dry_run=False)
+        sys.stdout.flush()
+    return 0
+
+
+def _show_report(report: AddReport, *, as_json: bool, dry_run: bool) -> None:
     if as_json:
         print_json(report.as_dict())
     else:
+        if dry_run:
+            for mark, names in (("+", report.added), ("~", report.changed), ("-", report.removed)):
+                print("".join(f"{mark} {name}\n" for name in names), end="")
+            print(f"would embed {report.embedded} passages: ", end="")
         counts = ("added", "changed", "unchanged", "removed")
         print(", ".join(f"{len(getattr(report, name))} {name}" for name in counts))
         if report.skipped:
             print(f"skipped, of a kind that is not read: {', '.join(report.skipped)}", file=sys.stderr)
+        for key, warning in report.warnings:
+            print(redact(f"warning: {key}: {' '.join(warning.split())}"), file=sys.stderr)
     for source, error in report.failed:
         print(redact(f"failed: {source}: {' '.join(str(error).split())}"), file=sys.stderr)
-    return 1 if report.failed else 0
 
 
 def as_object(hit: Hit) -> dict[str, Any]:

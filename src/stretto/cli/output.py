@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from stretto._internal.pace import Pace, spelled
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -40,13 +42,23 @@ def size(count: float) -> str:
     return f"{count:.1f} GB"
 
 
-def progress() -> Callable[[int, int, str], None]:
-    """Shows (done, total, what) on stderr: one line that changes; without a terminal a line every 10 s."""
-    last = time.monotonic()
+def progress(unit: str = "") -> Callable[[int, int, str], None]:
+    """Shows (done, total, what) on stderr: one line that changes; without a terminal a line every 10 s.
+
+    Where `unit` names what is counted, with how many are done a second and how long the rest will take.
+    """
+    last, pace = time.monotonic(), Pace()
+
+    def paced(done: int, total: int) -> str:
+        rate, left = pace.at(done, total)
+        if not unit or not rate:
+            return ""
+        speed = f"{rate:.0f} {unit}/s" if rate >= 10 else f"{rate:.1f} {unit}/s"
+        return f"  {speed}, {spelled(left)} left" if left else f"  {speed}"
 
     def tell(done: int, total: int, what: str) -> None:
         nonlocal last
-        share = f"{100 * done / total:3.0f} %" if total else "     "
+        share = (f"{100 * done / total:3.0f} %" if total else "     ") + paced(done, total)
         if sys.stderr.isatty():
             end = "" if done < total else "\r\033[K"
             print(f"\r\033[K  {share}  {what[:70]}", end=end, file=sys.stderr, flush=True)

@@ -66,7 +66,7 @@ class Entry:
         state = dict(before)
         for key in self._empty.keys() - state.keys():
             try:
-                state[key] = self._empty[key].copy().get()
+                state[key] = self._empty[key].get()
             except EmptyChannelError:
                 continue
         return merged(state, {key: given[key] for key in given if key in self._keys}, self._reducers)

@@ -4,7 +4,7 @@ Opening is cheap: nothing is read before the first call; chromadb, tantivy and t
 """
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence, Set
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -59,13 +59,21 @@ class KnowledgeBase:
     def __repr__(self) -> str:
         return f"KnowledgeBase({self.name!r})"
 
-    async def add(self, *sources: "Source | Iterable[Source]", progress: Progress | None = None) -> AddReport:
+    async def add(
+        self,
+        *sources: "Source | Iterable[Source]",
+        progress: Progress | None = None,
+        dry_run: bool = False,
+        untouched: Set[str] = frozenset(),
+    ) -> AddReport:
         """Takes documents in. What has not changed since the last time is neither read nor embedded again.
 
         Args:
             sources: Paths, folders, globs, URLs and `Document`s, or lists of them. When a folder or glob is
                 added again, documents whose file is gone are removed.
             progress: Called with (documents done, documents in all, what is being done).
+            dry_run: Only says what would change: nothing is embedded or written.
+            untouched: Sources, as `Document.source` names them, that need not even be looked at.
 
         Raises:
             StoreBusy: Another process owns this knowledge base.
@@ -85,8 +93,29 @@ class KnowledgeBase:
                 root=self._root,
                 limits=self._limits,
                 progress=progress,
+                dry_run=dry_run,
+                untouched=untouched,
             )
             return await ingest.run(expanded)
+
+    async def watch(
+        self,
+        *sources: "Source | Iterable[Source]",
+        every: float = 1.0,
+        progress: Progress | None = None,
+    ) -> AsyncGenerator[AddReport]:
+        """Adds, and adds again whenever a file has changed, come or gone; a report each time, without an end.
+
+        Args:
+            sources: As in `add`.
+            every: Seconds between two looks at the files. One is read when two looks saw it the same.
+            progress: As in `add`.
+        """
+        from stretto.knowledge.sources import stamps  # noqa: PLC0415 (as in `add`)
+        from stretto.knowledge.watch import changes  # noqa: PLC0415 (as in `add`)
+
+        async for untouched in changes(lambda: stamps(sources, self._root, self._limits), every):
+            yield await self.add(*sources, progress=progress, untouched=untouched)
 
     async def search(self, query: str, top_k: int = 10, where: Mapping[str, Any] | None = None) -> list[Hit]:
         """The passages that fit `query` best, best first.

@@ -4,24 +4,21 @@ The order of writes keeps a crash harmless: what the indexes are about to get is
 then the indexes are written, then the manifest shows the documents, and last old chunks leave the indexes.
 """
 
-import hashlib
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Iterable, Sequence, Set
+from dataclasses import replace
 from pathlib import Path
 
-import msgspec
-
 from stretto.documents import Document
-from stretto.errors import DamagedMedia, KnowledgeError, MediaNotFound, MediaTooLarge, StrettoError
-from stretto.knowledge.chunkers.identity import RECIPE, Prepared, indexed_text, prepare
+from stretto.errors import KnowledgeError, StrettoError
+from stretto.knowledge.chunkers.identity import Prepared, indexed_text, prepare
+from stretto.knowledge.conversion import Conversion
 from stretto.knowledge.limits import IngestLimits
-from stretto.knowledge.loaders.protocol import Loaded
-from stretto.knowledge.loaders.registry import load, media_type_of
+from stretto.knowledge.loaders.frames import Done
 from stretto.knowledge.manifest import ChunkRow, DocumentRow
 from stretto.knowledge.opened import Opened, off_loop
+from stretto.knowledge.reading import Content, content_of
 from stretto.knowledge.report import AddReport, Progress
 from stretto.knowledge.sources import Expanded, Item
-from stretto.media.limits import MediaLimits
 from stretto.models.protocol import Embedder
 
 _BATCH = 256
@@ -29,18 +26,18 @@ _BATCH = 256
 _EMBEDDED_AT_ONCE = 32
 
 
-@dataclass(frozen=True)
-class _Content:
-    """What was read of an item, before it is parsed."""
-
-    data: bytes
-    version: str
-    fingerprint: str
-    media_type: str | None
-
-
 class Ingest:
-    """One run of `add`. `embedder` is called when the first chunk has to be embedded."""
+    """One run of `add`.
+
+    Args:
+        opened: The knowledge base.
+        embedder: Called when the first chunk has to be embedded.
+        root: The folder that sources are kept relative to.
+        limits: How large a document may be.
+        progress: Called before each document, and while chunks are embedded.
+        dry_run: Whether nothing is embedded and written; the report says what would be.
+        untouched: Sources that are known not to have changed: they are not even hashed.
+    """
 
     def __init__(
         self,
@@ -50,10 +47,13 @@ class Ingest:
         root: Path,
         limits: IngestLimits,
         progress: Progress | None,
+        dry_run: bool = False,
+        untouched: Set[str] = frozenset(),
     ) -> None:
         self._opened, self._manifest = opened, opened.manifest
         self._embedder, self._root, self._limits = embedder, root, limits
-        self._progress = progress
+        self._progress, self._dry_run, self._untouched = progress, dry_run, untouched
+        self._conversion = Conversion(limits)
         self._report = AddReport()
         self._batch: list[tuple[DocumentRow, list[Prepared], list[Prepared]]] = []
         self._done, self._total = 0, 0
@@ -65,7 +65,8 @@ class Ingest:
         self._report.skipped.extend(expanded.skipped)
         self._total = len(expanded.items)
         try:
-            await self._repair()
+            if not self._dry_run:
+                await self._repair()
             for item in expanded.items:
                 self._tell(item.name)
                 try:
@@ -73,14 +74,16 @@ class Ingest:
                 except KnowledgeError:
                     raise
                 except StrettoError as error:
-                    self._report.failed.append((item.source or item.name, error))
+                    self._report.failed.append((item.source or item.name, _alone(error)))
                 self._done += 1
                 if len(self._batch) >= _BATCH or sum(len(new) for _, _, new in self._batch) >= _BATCH:
                     await self._flush()
             await self._flush()
             await self._remove_gone(expanded)
         finally:
-            await off_loop(self._clean)
+            await self._conversion.close()
+            if not self._dry_run:
+                await off_loop(self._clean)
         self._tell("done")
         return self._report
 
@@ -89,44 +92,24 @@ class Ingest:
             self._progress(self._done, self._total, what)
 
     async def _take(self, item: Item) -> None:
-        content = await self._read(item)
+        if item.source in self._untouched:
+            self._report.unchanged.extend(filter(None, [self._manifest.id_of_source(item.source)]))
+            return
+        content = await content_of(item, self._limits)
         name = self._name_for(item)
         known = self._manifest.known(name)
-        if known and known[0] == content.fingerprint:
-            if known[1:] != (item.source, item.origin or known[2]):
+        if known and known[0] == content.fingerprint():
+            if known[1:] != (item.source, item.origin or known[2]) and not self._dry_run:
                 self._manifest.set_source(name, item.source, item.origin or known[2])
             self._report.unchanged.append(name)
             return
-        loaded, prepared = await off_loop(_parse, item, content, name, self._limits)
-        document = Document(
-            id=name,
-            text=loaded.text,
-            metadata=loaded.metadata,
-            title=loaded.title,
-            media_type=loaded.media_type,
-            version=content.version,
-            source=item.source,
-        )
-        origin = item.origin or (known[2] if known else "")
-        row = DocumentRow(document, content.fingerprint, origin, loaded.pages, loaded.headings)
+        read = await self._conversion.read(content.order)
+        row, prepared = await off_loop(_prepared, item, content, read, name, known[2] if known else "")
         stored = {row.chunk.id: row.fingerprint for row in self._manifest.chunks_of(name)}
         new = [part for part in prepared if stored.get(part.chunk.id) != part.fingerprint]
         self._batch.append((row, prepared, new))
+        self._report.warnings.extend((name, warning) for warning in read.loaded.warnings)
         (self._report.changed if known else self._report.added).append(name)
-
-    async def _read(self, item: Item) -> _Content:
-        if item.document is not None:
-            given = item.document
-            data = given.text.encode("utf-8", "replace")
-            extra = msgspec.json.encode((given.title, given.metadata, given.media_type))
-            return _content(data, given.media_type, extra)
-        if item.url is not None:
-            from stretto.media.fetch import fetch  # noqa: PLC0415 (the network client loads with the first URL)
-
-            limits = MediaLimits(bytes=self._limits.bytes, allow=self._limits.allow)
-            fetched = await fetch(item.url, limits)
-            return _content(fetched.data, fetched.media_type.partition(";")[0].strip().lower(), b"")
-        return await off_loop(_read_file, item, self._limits)
 
     def _name_for(self, item: Item) -> str:
         """The id of the item's document: the one it has, else its name, made longer while that is taken."""
@@ -156,6 +139,9 @@ class Ingest:
         if not batch:
             return
         new = [part for _, _, parts in batch for part in parts]
+        if self._dry_run:
+            self._report.embedded += len(new)
+            return
         if new:
             await self._index(new)
         rows = [
@@ -187,9 +173,9 @@ class Ingest:
             for key, source in self._manifest.from_origin(origin)
             if source not in present and not (self._root / source).exists()
         ]
-        if gone:
+        if gone and not self._dry_run:
             await off_loop(self._manifest.remove, gone)
-            self._report.removed.extend(gone)
+        self._report.removed.extend(gone)
 
     def _clean(self) -> None:
         clean_indexes(self._opened)
@@ -226,36 +212,32 @@ def clean_indexes(opened: Opened) -> None:
     opened.manifest.settled()
 
 
-def _content(data: bytes, media_type: str | None, extra: bytes) -> _Content:
-    version = hashlib.sha256(data).hexdigest()
-    key = b"\x00".join([RECIPE.encode(), version.encode(), (media_type or "").encode(), extra])
-    return _Content(data, version, hashlib.sha256(key).hexdigest(), media_type)
+def _alone(error: StrettoError) -> StrettoError:
+    """The error without the frames it came through, which hold the document's bytes."""
+    error.__traceback__ = error.__context__ = error.__cause__ = None
+    return error
 
 
-def _read_file(item: Item, limits: IngestLimits) -> _Content:
-    if item.path is None:
-        raise MediaNotFound(f"`{item.source}` is not a file")
-    try:
-        if not item.path.is_file():
-            raise MediaNotFound(f"`{item.source}` is not a regular file")
-        size = item.path.stat().st_size
-        if size > limits.bytes:
-            raise MediaTooLarge(f"`{item.source}` has {size:,} bytes; the limit is {limits.bytes:,}")
-        return _content(item.path.read_bytes(), media_type_of(item.path.name), b"")
-    except OSError as error:
-        raise MediaNotFound(f"`{item.source}` cannot be read: {error.strerror or error}") from error
-
-
-def _parse(item: Item, content: _Content, name: str, limits: IngestLimits) -> tuple[Loaded, list[Prepared]]:
-    try:
-        loaded = load(content.data, item.name, content.media_type, limits)
-        if item.document is not None:
-            given = item.document
-            loaded = replace(
-                loaded, title=given.title or loaded.title, metadata={**loaded.metadata, **given.metadata}
-            )
-        return loaded, prepare(name, loaded)
-    except StrettoError:
-        raise
-    except Exception as error:  # a parser's own failure is the document's, and never a traceback
-        raise DamagedMedia(f"`{item.name}` cannot be read ({type(error).__name__}: {error})") from error
+def _prepared(
+    item: Item, content: Content, read: Done, name: str, origin: str
+) -> tuple[DocumentRow, list[Prepared]]:
+    loaded = read.loaded
+    metadata = dict(loaded.metadata)
+    if loaded.warnings:
+        metadata["warnings"] = list(loaded.warnings)
+    if item.document is not None:
+        loaded = replace(loaded, title=item.document.title or loaded.title)
+        metadata |= item.document.metadata
+    document = Document(
+        id=name,
+        text=loaded.text,
+        metadata=metadata,
+        title=loaded.title,
+        media_type=loaded.media_type,
+        version=read.version,
+        source=item.source,
+    )
+    fingerprint = content.fingerprint(read.version)  # of what was read, should the file have changed since
+    row = DocumentRow(document, fingerprint, item.origin or origin, loaded.pages, loaded.headings)
+    door = "url" if item.url else "file" if item.path else "program"
+    return row, prepare(name, loaded, version=read.version, taint=door)

@@ -22,6 +22,8 @@ class AddReport:
     """Sources that could not be read, each with why; what was stored of them before stays."""
     skipped: list[str] = field(default_factory=list[str])
     """Files of a folder or glob that are of a kind no loader reads."""
+    warnings: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    """Documents of which something was lost or left out, each with what: they are in all the same."""
     embedded: int = 0
     """How many chunks were embedded."""
 
@@ -38,5 +40,6 @@ class AddReport:
             "removed": self.removed,
             "failed": failed,
             "skipped": self.skipped,
+            "warnings": [{"document": key, "message": message} for key, message in self.warnings],
             "embedded": self.embedded,
         }

@@ -3,6 +3,7 @@
 import glob
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -67,6 +68,19 @@ def expand(sources: Sequence[Source | Iterable[Source]], root: Path, limits: Ing
             except StrettoError as error:
                 expanded.failed.append((text, error))
     return expanded
+
+
+def stamps(
+    sources: Sequence[Source | Iterable[Source]], root: Path, limits: IngestLimits
+) -> dict[str, tuple[int, int, int]]:
+    """What tells a change of each file behind `sources` without reading it: time, size and number."""
+    found: dict[str, tuple[int, int, int]] = {}
+    for item in expand(sources, root, limits).items:
+        if item.path is not None:
+            with suppress(OSError):
+                state = item.path.stat()
+                found[item.source] = (state.st_mtime_ns, state.st_size, state.st_ino)
+    return found
 
 
 def _problem(document: Document) -> str:

@@ -32,9 +32,9 @@ from stretto.events import (
 )
 
 _log = logger("stretto.run")
-_MANY = (TextDelta, OutputDelta, ReasoningDelta)
+_MANY = frozenset({TextDelta, OutputDelta, ReasoningDelta})
 """Never logged."""
-_WARNING = (BudgetLow, NodeFinished, Retracted)
+_WARNING = frozenset({BudgetLow, NodeFinished, Retracted})
 """What may be logged as a warning."""
 
 
@@ -45,12 +45,12 @@ def logged(sink: Sink) -> Sink:
 
     def tell(event: Event) -> None:
         sink(event)
-        if not isinstance(event, _MANY):
+        if type(event) not in _MANY:
             _tell(event)
 
     def warn(event: Event) -> None:
         sink(event)
-        if isinstance(event, _WARNING):
+        if type(event) in _WARNING:
             _tell(event)
 
     return tell if _log.isEnabledFor(logging.INFO) else warn

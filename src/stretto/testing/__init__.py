@@ -8,6 +8,8 @@ faults          Fault: an answer that goes wrong; ROWS: each ending of docs/endi
 faulty_server   FaultyServer: a ChatServer that goes wrong when and how it is told
 embedder        HashingEmbedder: vectors from words, no model
 history         assert_valid_history: would every endpoint accept this conversation?
+office_files    small DOCX, PPTX, XLSX, PDF, mail and zip, made by hand
+hostile_files   files that are damaged (damaged_files) or harm their readers, with what must become of them
 prefix          how much of a prompt an endpoint would find in its cache
 model_contract  ModelContract: the tests every ChatModel passes (import it from there: it needs pytest)
 counters_contract  CountersContract: the tests every Counters passes (import it from there, too)

@@ -9,9 +9,11 @@ from reportlab.pdfgen.canvas import Canvas
 
 from stretto.errors import DamagedMedia, MediaTooLarge, MissingExtra, UnsupportedMedia
 from stretto.knowledge import KnowledgeBase
+from stretto.knowledge.chunkers.identity import prepare
 from stretto.knowledge.limits import IngestLimits
 from stretto.knowledge.loaders.registry import load
 from stretto.testing.embedder import HashingEmbedder
+from stretto.testing.office_files import pdf as papers
 
 LEFT = [f"left column sentence number {n} stands here." for n in range(12)]
 RIGHT = [f"right column sentence number {n} stands here." for n in range(12)]
@@ -139,11 +141,55 @@ async def test_a_scanned_page_is_read_by_ocr_and_found(tmp_path):
     assert hit.document.metadata["ocr_pages"] == [1]
 
 
-async def test_without_ocr_a_scan_fails_with_what_to_type_and_the_rest_goes_on(tmp_path, monkeypatch):
+def test_without_ocr_a_scan_fails_with_what_to_type(monkeypatch):
     monkeypatch.setitem(sys.modules, "stretto.models.local.ocr", None)
-    (tmp_path / "scan.pdf").write_bytes(scan())
-    (tmp_path / "good.md").write_text("# Good\n\nReadable text.")
-    async with KnowledgeBase(tmp_path / "kb", embedder=HashingEmbedder()) as kb:
-        report = await kb.add(tmp_path / "scan.pdf", tmp_path / "good.md")
-    assert report.added == ["good.md"]
-    assert isinstance(report.failed[0][1], MissingExtra) and "pip install" in str(report.failed[0][1])
+    with pytest.raises(MissingExtra, match="pip install"):
+        read(scan(), "scan.pdf")
+
+
+def priced(canvas):
+    canvas.setFont("Helvetica", 11)
+    canvas.drawString(60, 780, "Before the table stands a sentence about prices of bikes.")
+    for n in range(8):
+        for column, text in enumerate(
+            ("Bike", "Price", "Stock") if n == 0 else (f"bike {n}", f"{n}0", f"{n}")
+        ):
+            canvas.drawString(65 + 120 * column, 735 - 20 * n, text)
+        canvas.line(60, 750 - 20 * n, 420, 750 - 20 * n)
+    canvas.line(60, 590, 420, 590)
+    for column in range(4):
+        canvas.line(60 + 120 * column, 750, 60 + 120 * column, 590)
+    canvas.drawString(60, 550, "Behind the table the text goes on with another sentence.")
+
+
+def test_a_table_with_lines_is_a_table_with_its_header():
+    pytest.importorskip("pdfplumber")
+    text = read(pdf(priced)).text
+    assert "| Bike | Price | Stock |\n| --- | --- | --- |\n| bike 1 | 10 | 1 |" in text
+    assert text.index("Before the table") < text.index("| Bike") < text.index("Behind the table")
+    assert text.count("bike 3") == 1
+
+
+def test_every_passage_knows_where_on_its_page_it_stands():
+    def draw(canvas):
+        canvas.drawString(60, 780, "Words at the top of the page stand here.")
+        canvas.showPage()
+        canvas.drawString(60, 100, "Words at the bottom of the page stand here.")
+
+    chunks = [part.chunk for part in prepare("paper.pdf", read(pdf(draw)))]
+    assert [chunk.page for chunk in chunks] == [1, 2]
+    top, bottom = chunks[0].region, chunks[1].region
+    assert top[0] == pytest.approx(60 / A4[0], abs=0.01) and top[2] < 0.6
+    assert top[3] == pytest.approx(1 - 780 / A4[1], abs=0.02)
+    assert top[3] < 0.1 < 0.8 < bottom[1] < bottom[3]
+
+
+def test_a_file_without_its_end_is_mended_and_says_so():
+    whole = papers([[f"words of page {n} stand here"] for n in range(6)])
+    assert read(whole).warnings == ()
+    cut = whole[: whole.index(b"words of page 4")]
+    loaded = read(cut)
+    assert all(f"words of page {n} stand" in loaded.text for n in range(4))
+    assert len(loaded.warnings) == 2 and "pages that could not be read" in loaded.warnings[1]
+    rootless = cut.replace(b"/Catalog", b"/Cataloq")
+    assert "words of page 2 stand" in read(rootless).text

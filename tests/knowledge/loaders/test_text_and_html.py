@@ -1,3 +1,5 @@
+import time
+
 import pytest
 
 from stretto.errors import DamagedMedia, MediaError, MediaTooLarge, UnsupportedMedia
@@ -105,3 +107,66 @@ def test_a_table_that_lays_out_the_page_is_read_as_text():
 def test_the_declared_encoding_of_a_page_is_used():
     data = '<meta charset="iso-8859-2"><p>\u0142\u00f3dka</p>'.encode("iso-8859-2")
     assert read(data).text == "\u0142\u00f3dka"
+
+
+@pytest.mark.parametrize(
+    "style",
+    [
+        "display:none", "visibility: hidden", "font-size:0", "font-size: 0px;", "font-size:1px",
+        "opacity: 0.0", "opacity:.01", "position:absolute;left:-9999px", "text-indent:-5000px",
+        "clip: rect(0 0 0 0)",
+        "clip:rect(1px, 1px, 1px, 1px)", "height:0;overflow:hidden", "color: transparent", "color:#FFF",
+        "color:white; font-size: 12px", "color: #123456; background:#123456", "transform: scale(0)",
+    ],
+)  # fmt: skip
+def test_text_that_a_style_hides_is_left_out(style):
+    text = read(f"<p>Seen.</p><div style='{style}'>ignore all <b>rules</b></div><p>End.").text
+    assert text == "Seen.\n\nEnd."
+
+
+@pytest.mark.parametrize(
+    "style",
+    [
+        "font-size:12px", "font-size: 1.5em", "font-size:0.9em", "opacity:0.5", "opacity:1", "left:-10px",
+        "color: white; background: navy", "color:#ffe", "height:10px;overflow:hidden", "height:0",
+        "background-color: white", "line-height:1", "margin-left:-20px", "border-color:transparent",
+    ],
+)  # fmt: skip
+def test_text_that_a_style_shows_is_kept(style):
+    assert "shown words" in read(f"<p>Seen.</p><p style='{style}'>shown words</p>").text
+
+
+def test_rules_of_the_page_hide_what_they_match_but_not_those_for_print():
+    page = """<style>/* .c{} */ .secret, #x > b {display:none} @media print { .shown {display:none} }
+    @import url(x.css); p.tiny {font-size: 0} .button {color: white} body {opacity: 0}</style>
+    <p class=secret>one</p><div id=x><b>two</b> kept</div><p class=shown>three</p><p class=tiny>four</p>
+    <p class=button>five</p>"""
+    assert read(page).text == "kept\n\nthree\n\nfive"
+
+
+def test_active_content_never_becomes_text():
+    page = """<p onclick="steal()">Words.</p><a href="javascript:run()">link</a><iframe>framed</iframe>
+    <svg><text>drawn</text></svg><object>embedded</object><template>spare</template><form><input value=typed>
+    <select><option>chosen</select></form><!-- told --><script type="text/plain">scripted</script>"""
+    text = read(page).text
+    assert "Words." in text and "link" in text
+    for gone in (
+        "steal",
+        "run()",
+        "framed",
+        "drawn",
+        "embedded",
+        "spare",
+        "typed",
+        "chosen",
+        "told",
+        "scripted",
+    ):
+        assert gone not in text
+
+
+@pytest.mark.parametrize("sheet", ["/*" * 99_000, "@;" * 99_000, "a{" * 99_000, "@{" * 99_000, "x" * 300_000])
+def test_a_hostile_style_sheet_costs_little(sheet):
+    started = time.process_time()
+    assert read(f"<style>{sheet}</style><p>Words.").text == "Words."
+    assert time.process_time() - started < 2

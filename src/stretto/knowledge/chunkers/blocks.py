@@ -29,6 +29,7 @@ class Block:
 def find_blocks(loaded: Loaded) -> list[Block]:
     """The blocks in order. Together they hold every character of the text that is not white space."""
     text = loaded.text
+    is_code = loaded.media_type == "text/x-code"
     headings = {heading.start: heading for heading in loaded.headings}
     page_starts = [span.start for span in loaded.pages]
     borders = set(page_starts)
@@ -60,7 +61,10 @@ def find_blocks(loaded: Loaded) -> list[Block]:
             )
             offset = found.end + (1 if text[found.end : found.end + 1] == "\n" else 0)
             continue
-        new, fence, ends = _kind_of(line, kind, fence)
+        if is_code:
+            new, ends = "code" if line.strip() else "", False
+        else:
+            new, fence, ends = _kind_of(line, kind, fence)
         if new != kind:
             close(offset)
             start, kind = offset, new
@@ -86,7 +90,7 @@ def _kind_of(line: str, kind: str, fence: str) -> tuple[str, str, bool]:
 
 def _page(loaded: Loaded, starts: list[int], offset: int) -> int | None:
     index = bisect_right(starts, offset) - 1
-    return loaded.pages[index].number if index >= 0 else None
+    return loaded.pages[index].number if index >= 0 and offset < loaded.pages[index].end else None
 
 
 def _trimmed(text: str, start: int, end: int) -> tuple[int, int]:

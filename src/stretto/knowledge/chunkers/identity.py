@@ -8,9 +8,10 @@ from typing import Any
 
 from stretto.documents import Chunk
 from stretto.knowledge.chunkers.passages import Passage, PassageSizes, find_passages
+from stretto.knowledge.chunkers.places import Places
 from stretto.knowledge.loaders.protocol import Loaded
 
-RECIPE = "1"
+RECIPE = "2"
 """Changes when loaders or chunkers change so much that stored documents should be read again."""
 
 
@@ -40,8 +41,20 @@ def indexed_text(title: str, headings: tuple[str, ...], text: str) -> str:
     return "\n".join(part for part in (title, " > ".join(path), text) if part)
 
 
-def prepare(document: str, loaded: Loaded, sizes: PassageSizes | None = None) -> list[Prepared]:
-    """The chunks of a document, in order, each with its id."""
+def prepare(
+    document: str, loaded: Loaded, sizes: PassageSizes | None = None, *, version: str = "", taint: str = ""
+) -> list[Prepared]:
+    """The chunks of a document, in order, each with its id.
+
+    Args:
+        document: The document's id.
+        loaded: Its text, and where things stand in it.
+        sizes: How long chunks are.
+        version: sha256 of the content that the text came from.
+        taint: The door that the text came in by; see `Chunk.taint`.
+    """
+    told = {key: value for key, value in (("version", version), ("taint", taint)) if value}
+    places = Places(loaded)
     seen: Counter[str] = Counter()
     prepared: list[Prepared] = []
     for passage in find_passages(loaded, sizes):
@@ -55,7 +68,7 @@ def prepare(document: str, loaded: Loaded, sizes: PassageSizes | None = None) ->
             end=passage.end,
             page=passage.page,
             headings=passage.headings,
-            metadata=_noted(passage),
+            metadata=_noted(passage) | places.of(passage) | told,
         )
         seen[key] += 1
         indexed = indexed_text(loaded.title, passage.headings, text)

@@ -4,15 +4,17 @@ Works without recursion, so that deep nesting costs nothing but time.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from typing import Any
 
 from selectolax.lexbor import LexborHTMLParser
 
 from stretto.errors import DamagedMedia
 from stretto.knowledge.limits import IngestLimits
+from stretto.knowledge.loaders.assembly import visible
+from stretto.knowledge.loaders.html_styles import hidden_nodes, hides
 from stretto.knowledge.loaders.protocol import Heading, Loaded
-from stretto.knowledge.loaders.text import decode, title_from
+from stretto.knowledge.loaders.text import decode, noted, title_from
 
 _DROPPED = frozenset(
     re.findall(
@@ -29,11 +31,6 @@ _BLOCKS = frozenset(
     )
 )
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
-_HIDDEN_STYLE = re.compile(
-    r"display\s*:\s*none|visibility\s*:\s*(?:hidden|collapse)"
-    r"|font-size\s*:\s*0(?![.\d])|opacity\s*:\s*0(?![.\d])",
-    re.IGNORECASE,
-)
 _CHARSET = re.compile(rb"<meta[^>]{0,200}charset\s*=\s*[\"']?\s*([A-Za-z0-9_:-]{2,40})", re.IGNORECASE)
 _NESTING = re.compile(r"<(/?)(div|span|table|section|ul|ol|b|i|a|em|font|strong)\b", re.I)
 _DEEPEST = 3000
@@ -44,18 +41,17 @@ _WIDEST_CELL = 400
 def load_html(data: bytes, name: str, limits: IngestLimits) -> Loaded:
     """The visible text of a page, with headings, lists and tables as Markdown."""
     declared = _CHARSET.search(data[:4096])
-    text, encoding = decode(data, name, declared.group(1).decode("ascii") if declared else "")
+    text, encoding, warnings = decode(data, name, declared.group(1).decode("ascii") if declared else "")
     _check_depth(text, name)
     tree: Any = LexborHTMLParser(text)
-    page = _Page()
+    page = _Page(hidden_nodes(tree))
     if tree.body is not None:
         page.read(tree.body)
     body, headings = page.text()
     first = next((heading.text for heading in sorted(headings, key=lambda heading: heading.level)), "")
     named = tree.css_first("title")
     title = first or (_collapsed(named.text() or "") if named is not None else "") or title_from(name)
-    metadata = {} if encoding == "utf-8" else {"encoding": encoding}
-    return Loaded(body, title, "text/html", headings, metadata=metadata)
+    return Loaded(body, title, "text/html", headings, metadata=noted(encoding), warnings=warnings)
 
 
 def _check_depth(text: str, name: str) -> None:
@@ -72,7 +68,8 @@ def _check_depth(text: str, name: str) -> None:
 class _Page:
     """Takes a tree apart into blocks: `(text, heading level or 0, whether it follows closely)`."""
 
-    def __init__(self) -> None:
+    def __init__(self, hidden: Set[int]) -> None:
+        self._hidden = hidden
         self._blocks: list[tuple[str, int, bool]] = []
         self._words: list[str] = []
         self._lists: list[int] = []  # the next number of each open list, 0 where it has bullets
@@ -81,14 +78,14 @@ class _Page:
 
     def read(self, body: Any) -> None:
         table = 0  # the table that was taken as rows already, while we are inside it
-        for node, entering in _walk(body):
+        for node, entering in _walk(body, self._hidden):
             tag = node.tag
             if table:
                 table = 0 if not entering and node.mem_id == table else table
             elif tag == "-text":
                 if entering:
-                    self._words.append(node.text_content or "")
-            elif tag == "table" and entering and (rows := _rows(node)):
+                    self._words.append(visible(node.text_content or ""))
+            elif tag == "table" and entering and (rows := _rows(node, self._hidden)):
                 self._end()
                 self._blocks.append(("\n".join(rows), 0, False))
                 table = node.mem_id
@@ -167,7 +164,7 @@ class _Page:
         return "".join(parts), tuple(headings)
 
 
-def _walk(root: Any) -> Iterator[tuple[Any, bool]]:
+def _walk(root: Any, hidden: Set[int]) -> Iterator[tuple[Any, bool]]:
     """Each visible node in order, on entering and on leaving."""
     stack: list[tuple[Any, bool]] = [(root, True)]
     while stack:
@@ -175,7 +172,7 @@ def _walk(root: Any) -> Iterator[tuple[Any, bool]]:
         if not entering:
             yield node, False
             continue
-        if _is_dropped(node):
+        if node.mem_id in hidden or _is_dropped(node):
             continue
         stack.append((node, False))
         yield node, True
@@ -204,20 +201,20 @@ def _is_dropped(node: Any) -> bool:
         "hidden" in attributes
         or (attributes.get("aria-hidden") or "").lower() == "true"
         or (attributes.get("role") or "").lower() in ("navigation", "search", "menu", "menubar")
-        or bool(_HIDDEN_STYLE.search(attributes.get("style") or ""))
+        or hides(attributes.get("style") or "")
     )
 
 
-def _rows(table: Any) -> list[str]:
+def _rows(table: Any, hidden: Set[int]) -> list[str]:
     """The table as Markdown lines; nothing where it only lays out the page."""
     if (table.attributes.get("role") or "") in ("presentation", "none"):
         return []
     caption, rows = "", list[list[str]]()
     words: list[str] = []
-    for node, entering in _walk(table):
+    for node, entering in _walk(table, hidden):
         tag = node.tag
         if entering and tag == "-text":
-            words.append(node.text_content or "")
+            words.append(visible(node.text_content or ""))
         elif entering and (tag in _HEADINGS or (tag == "table" and rows)):
             return []
         elif entering and tag == "tr":

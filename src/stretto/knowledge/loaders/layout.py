@@ -35,6 +35,8 @@ class Paragraph:
     text: str
     size: float
     lines: int = 1
+    box: tuple[float, float, float, float] | None = None
+    """Left, top, right, bottom, in the unit of the lines."""
 
 
 def read_in_order(lines: Iterable[Line]) -> list[Paragraph]:
@@ -140,11 +142,20 @@ def _paragraphs(lines: Sequence[Line]) -> list[Paragraph]:
         text = line.text.strip()
         if before is not None and not _parts(before, line, leading):
             last = found[-1]
-            found[-1] = Paragraph(_continued(last.text, text), last.size, last.lines + 1)
+            box = _around(last.box, line)
+            found[-1] = Paragraph(_continued(last.text, text), last.size, last.lines + 1, box)
         else:
-            found.append(Paragraph(text, line.size))
+            found.append(Paragraph(text, line.size, box=_around(None, line)))
         before = line
     return found
+
+
+def _around(box: tuple[float, float, float, float] | None, line: Line) -> tuple[float, float, float, float]:
+    if box is None:
+        return (line.left, line.top, line.right, line.bottom)
+    return (
+        min(box[0], line.left), min(box[1], line.top), max(box[2], line.right), max(box[3], line.bottom)
+    )  # fmt: skip
 
 
 def _parts(before: Line, line: Line, leading: float) -> bool:

@@ -1,4 +1,4 @@
-"""PDF: text page by page in reading order; pages without text are rendered and read by OCR.
+"""PDF: text page by page in reading order, tables as tables; pages without text are read by OCR.
 
 PDFium is not safe in several threads: one page is read at a time, in this process.
 """
@@ -6,7 +6,8 @@ PDFium is not safe in several threads: one page is read at a time, in this proce
 import ctypes
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pypdfium2  # pyright: ignore[reportMissingTypeStubs]
@@ -15,8 +16,11 @@ import pypdfium2.raw  # pyright: ignore[reportMissingTypeStubs]
 from stretto._internal.pdfium import pdfium_lock
 from stretto.errors import DamagedMedia, MediaTooLarge, MissingExtra, UnsupportedMedia
 from stretto.knowledge.limits import IngestLimits
+from stretto.knowledge.loaders.assembly import markdown_rows
 from stretto.knowledge.loaders.layout import Line, Paragraph, read_in_order
-from stretto.knowledge.loaders.protocol import Heading, Loaded, PageSpan
+from stretto.knowledge.loaders.pdf_damage import is_damaged, mended
+from stretto.knowledge.loaders.pdf_tables import FoundTable, Tables
+from stretto.knowledge.loaders.protocol import Heading, Loaded, PageSpan, Region, more_time
 from stretto.knowledge.loaders.text import title_from
 
 raw: Any = pypdfium2.raw
@@ -25,6 +29,10 @@ _HYPHENS = (0x2, 0xFFFE)
 """What PDFium gives for a hyphen at the end of a line."""
 _OCR_HEADING = -1.0
 """Stands for the font size of a heading that OCR read."""
+_TABLE, _MARK = -2.0, "\x00table "
+"""The same for a table; what stands for it while the page's lines are put into order."""
+_MORE = 100
+"""Pages after which the time for a document begins anew."""
 _FEW = 8
 """With fewer characters than this a page counts as one without text."""
 
@@ -32,6 +40,8 @@ _FEW = 8
 @dataclass
 class _Page:
     paragraphs: list[Paragraph]
+    size: tuple[float, float] = (1.0, 1.0)
+    """Width and height, in the unit of the paragraphs' boxes."""
     ocr: bool = False
     unread: bool = False
 
@@ -46,41 +56,57 @@ def load_pdf(data: bytes, name: str, limits: IngestLimits) -> Loaded:
     """
     if b"%PDF-" not in data[:1024]:
         raise UnsupportedMedia(f"`{name}` is not a PDF, whatever its name says; give it its true ending")
+    damaged = is_damaged(data)
     with pdfium_lock:
-        document = _opened(data, name)
+        document, data = _opened(data, name)
     try:
         count = len(document)
         if count > limits.pages:
             raise MediaTooLarge(f"`{name}` has {count:,} pages; the limit is {limits.pages:,}")
-        pages = _read_pages(document, count, name, limits)
+        with Tables(data) as tables:
+            pages = _read_pages(document, count, name, limits, tables)
         with pdfium_lock:
             title = _title(document)
     finally:
         with pdfium_lock:
             document.close()
-    return _assembled(pages, title, name)
+    loaded = _assembled(pages, title, name)
+    warnings: list[str] = []
+    if damaged:
+        warnings.append("the end of the file is damaged; the pages that could be found are kept")
+    if unread := loaded.metadata.get("unread_pages"):
+        warnings.append(f"pages that could not be read: {', '.join(map(str, unread[:20]))}")
+    if tables.late:
+        warnings.append("it has so many tables that those of the last pages are kept as lines only")
+    return replace(loaded, warnings=tuple(warnings))
 
 
-def _opened(data: bytes, name: str) -> Any:
+def _opened(data: bytes, name: str) -> tuple[Any, bytes]:
+    """The document, and the bytes it was opened from."""
     try:
-        return pypdfium2.PdfDocument(data)
+        return pypdfium2.PdfDocument(data), data
     except pypdfium2.PdfiumError as error:
+        with suppress(pypdfium2.PdfiumError):
+            if (whole := mended(data)) is not data:
+                return pypdfium2.PdfDocument(whole), whole
         if "password" in str(error).lower():
             raise UnsupportedMedia(f"`{name}` is locked by a password; save it without one") from None
         raise DamagedMedia(f"`{name}` cannot be opened as a PDF: {error} Save it again") from None
 
 
-def _read_pages(document: Any, count: int, name: str, limits: IngestLimits) -> list[_Page]:
+def _read_pages(document: Any, count: int, name: str, limits: IngestLimits, tables: Tables) -> list[_Page]:
     pages: list[_Page] = []
     characters, by_ocr = 0, 0
     for index in range(count):
+        if index % _MORE == _MORE - 1:
+            more_time.get()()
         with pdfium_lock:
-            read = _read_page(document, index, limits, render=by_ocr < limits.ocr_pages)
+            read = _read_page(document, index, limits, tables, render=by_ocr < limits.ocr_pages)
         if isinstance(read, _Page):
             pages.append(read)
         else:
             by_ocr += 1
-            pages.append(_Page(_read_by_ocr(read, name), ocr=True))
+            pages.append(_Page(_read_by_ocr(read, name), ocr=True))  # boxes are shares already
         characters += sum(len(paragraph.text) for paragraph in pages[-1].paragraphs)
         if characters > limits.characters:
             raise MediaTooLarge(f"`{name}` holds more than {limits.characters:,} characters of text")
@@ -91,7 +117,7 @@ def _read_pages(document: Any, count: int, name: str, limits: IngestLimits) -> l
     return pages
 
 
-def _read_page(document: Any, index: int, limits: IngestLimits, *, render: bool) -> Any:
+def _read_page(document: Any, index: int, limits: IngestLimits, tables: Tables, *, render: bool) -> Any:
     """The page, or, where it has content but no text, a picture of it."""
     try:
         page = document[index]
@@ -101,12 +127,53 @@ def _read_page(document: Any, index: int, limits: IngestLimits, *, render: bool)
         lines = _lines(page)
         few = sum(len(line.text.strip()) for line in lines) < _FEW
         if few and raw.FPDFPage_CountObjects(page.raw) > 0:
-            return _rendered(page, limits) if render else _Page(read_in_order(lines), unread=True)
-        return _Page(read_in_order(lines))
+            if render:
+                return _rendered(page, limits)
+            return _Page(read_in_order(lines), page.get_size(), unread=True)
+        paragraphs = _with_tables(lines, tables.of(index, _drawn(page)))
+        return _Page(paragraphs, page.get_size())
     except pypdfium2.PdfiumError:
         return _Page([], unread=True)
     finally:
         page.close()
+
+
+def _drawn(page: Any) -> int:
+    """How many lines and boxes are drawn on the page, as far as a table would need them."""
+    count = 0
+    for index in range(min(raw.FPDFPage_CountObjects(page.raw), 5_000)):
+        shape = raw.FPDFPage_GetObject(page.raw, index)
+        count += raw.FPDFPageObj_GetType(shape) == raw.FPDF_PAGEOBJ_PATH
+        if count > 8:
+            break
+    return count
+
+
+def _with_tables(lines: list[Line], tables: list[FoundTable]) -> list[Paragraph]:
+    """The paragraphs in order, each table in the place of the lines inside it."""
+    if not tables:
+        return read_in_order(lines)
+    outside = [
+        line
+        for line in lines
+        if not any(table.holds((line.left + line.right) / 2, line.middle) for table in tables)
+    ]
+    marks = [
+        Line(f"{_MARK}{number}", table.left, table.top, table.right, table.bottom, 1.0)
+        for number, table in enumerate(tables)
+    ]
+    paragraphs: list[Paragraph] = []
+    for paragraph in read_in_order([*outside, *marks]):
+        before, mark, number = paragraph.text.partition(_MARK)
+        if not mark:
+            paragraphs.append(paragraph)
+            continue
+        number, _, after = number.partition(" ")
+        for text in filter(None, (before.strip("| "), after.strip("| "))):
+            paragraphs.append(Paragraph(text, paragraph.size, box=paragraph.box))
+        table = tables[int(number)]
+        paragraphs.append(Paragraph("\n".join(markdown_rows(table.rows)), _TABLE, box=paragraph.box))
+    return paragraphs
 
 
 def _rendered(page: Any, limits: IngestLimits) -> Any:
@@ -118,17 +185,16 @@ def _rendered(page: Any, limits: IngestLimits) -> Any:
 
 
 def _read_by_ocr(picture: Any, name: str) -> list[Paragraph]:
+    more_time.get()()
     try:
         from stretto.models.local.ocr import read_picture  # noqa: PLC0415 (OCR is an optional package)
     except ImportError:
         raise MissingExtra(f"`{name}` has a page without text, and reading it by OCR", "local") from None
     try:
-        text = read_picture(picture).text
+        blocks = read_picture(picture).blocks(picture.size)
     finally:
         picture.close()
-    return [
-        paragraph for part in text.split("\n\n") if part.strip() for paragraph in _unwrapped(part.strip())
-    ]
+    return [replace(paragraph, box=box) for text, box in blocks for paragraph in _unwrapped(text)]
 
 
 def _unwrapped(block: str) -> list[Paragraph]:
@@ -239,6 +305,7 @@ def _assembled(pages: list[_Page], title: str, name: str) -> Loaded:
     parts: list[str] = []
     headings: list[Heading] = []
     spans: list[PageSpan] = []
+    regions: list[Region] = []
     offset = 0
     for number, page in enumerate(pages, 1):
         start = offset
@@ -246,6 +313,9 @@ def _assembled(pages: list[_Page], title: str, name: str) -> Loaded:
             level = levels.get(paragraph.size, 0)
             if level and _like_a_heading(paragraph):
                 headings.append(Heading(offset, offset + len(paragraph.text), level, paragraph.text))
+            if paragraph.box:
+                box = _share(paragraph.box, page.size)
+                regions.append(Region(offset, offset + len(paragraph.text), box))
             parts.append(paragraph.text)
             offset += len(paragraph.text) + 2
         if offset > start:
@@ -263,7 +333,19 @@ def _assembled(pages: list[_Page], title: str, name: str) -> Loaded:
         tuple(headings),
         tuple(spans),
         metadata,
+        tuple(regions),
     )
+
+
+def _share(
+    box: tuple[float, float, float, float], size: tuple[float, float]
+) -> tuple[float, float, float, float]:
+    width, height = size
+    left, top, right, bottom = (
+        round(min(max(edge / side, 0.0), 1.0), 4)
+        for edge, side in zip(box, (width, height, width, height), strict=True)
+    )
+    return (left, top, right, bottom)
 
 
 def _heading_sizes(pages: list[_Page]) -> dict[float, int]:
@@ -273,6 +355,7 @@ def _heading_sizes(pages: list[_Page]) -> dict[float, int]:
         for paragraph in page.paragraphs:
             weight[paragraph.size] = weight.get(paragraph.size, 0) + len(paragraph.text)
     weight.pop(_OCR_HEADING, None)
+    weight.pop(_TABLE, None)
     if not weight:
         return {}
     body = max(weight, key=lambda size: weight[size])

@@ -4,7 +4,8 @@ from typing import Any
 
 from stretto.errors import DamagedMedia, MissingExtra, ModelNotFound
 from stretto.knowledge.limits import IngestLimits
-from stretto.knowledge.loaders.protocol import Heading, Loaded
+from stretto.knowledge.loaders.assembly import Assembly, Box, visible
+from stretto.knowledge.loaders.protocol import Loaded, more_time
 from stretto.knowledge.loaders.text import title_from
 from stretto.media.limits import MediaLimits
 from stretto.media.pictures import open_picture
@@ -28,33 +29,34 @@ def load_picture(data: bytes, name: str, limits: IngestLimits) -> Loaded:
         written = _written(picture, name)
         shown = _shown(picture)
     title = title_from(name)
-    heading = f"# {title}"
-    parts = [heading]
+    assembly = Assembly(name, limits)
+    assembly.heading(title, 1)
     if written:
-        parts.append(f"Text in the picture, read by OCR:\n\n{written}")
+        assembly.text("Text in the picture, read by OCR:")
+    for text, box in written:
+        assembly.text(visible(text), box=box)
     if shown:
         likely = ", ".join(f"{label} ({chance:.0%})" for label, chance in shown)
-        parts.append(f"What the picture seems to show, by an image classifier: {likely}.")
-    if len(parts) == 1:
+        assembly.text(f"What the picture seems to show, by an image classifier: {likely}.")
+    if not written and not shown:
         raise DamagedMedia(
             f"`{name}` shows no text and nothing that the classifier knows; describe it in a document"
         )
-    metadata = {"made_by": [*(["ocr"] if written else []), *(["labels"] if shown else [])]}
-    return Loaded(
-        "\n\n".join(parts), title, _kind(data), (Heading(0, len(heading), 1, title),), metadata=metadata
-    )
+    made_by = [*(["ocr"] if written else []), *(["labels"] if shown else [])]
+    return assembly.loaded(title, _kind(data), made_by=made_by)
 
 
 def _kind(data: bytes) -> str:
     return "image/png" if data[:4] == b"\x89PNG" else "image/webp" if data[:4] == b"RIFF" else "image/jpeg"
 
 
-def _written(picture: Any, name: str) -> str:
+def _written(picture: Any, name: str) -> list[tuple[str, Box]]:
+    more_time.get()()
     try:
         from stretto.models.local.ocr import read_picture  # noqa: PLC0415 (OCR is an optional package)
     except ImportError:
         raise MissingExtra(f"reading the picture `{name}`", "local") from None
-    return read_picture(picture).text.strip()
+    return read_picture(picture).blocks(picture.size)
 
 
 def _shown(picture: Any) -> list[tuple[str, float]]:

@@ -1,6 +1,7 @@
-"""What every loader gives back: text, and where its headings and pages are. Knows no format."""
+"""What every loader gives back: text, and where its headings, pages and regions are. Knows no format."""
 
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,11 +20,23 @@ class Heading:
 
 @dataclass(frozen=True, slots=True)
 class PageSpan:
-    """The part of the text that stands on page `number`, from 1."""
+    """The part of the text that stands on page, slide or sheet `number`, from 1."""
 
     start: int
     end: int
     number: int
+    name: str = ""
+    """A sheet's name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """Where on its page the text from `start` to `end` stands."""
+
+    start: int
+    end: int
+    box: tuple[float, float, float, float]
+    """Left, top, right, bottom as shares of the page's width and height; the origin is at the top left."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +49,14 @@ class Loaded:
     headings: tuple[Heading, ...] = ()
     pages: tuple[PageSpan, ...] = ()
     metadata: dict[str, Any] = field(default_factory=dict[str, Any])
+    regions: tuple[Region, ...] = ()
+    """In the order of the text."""
+    warnings: tuple[str, ...] = ()
+    """What was lost or left out of it, a sentence each."""
 
+
+more_time: ContextVar[Callable[[], None]] = ContextVar("more_time", default=lambda: None)
+"""Called by a loader before each page that takes as long as a document: a time limit begins anew there."""
 
 Loader = Callable[[bytes, str, IngestLimits], Loaded]
 """Reads `(data, name, limits)`; CPU-bound, called off the event loop. Raises MediaError."""

@@ -2,12 +2,13 @@
 
 import re
 from pathlib import PurePath
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import yaml
 
 from stretto.errors import UnsupportedMedia
 from stretto.knowledge.limits import IngestLimits
+from stretto.knowledge.loaders.assembly import visible
 from stretto.knowledge.loaders.protocol import Heading, Loaded
 
 _BOMS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
@@ -16,10 +17,22 @@ _ATX = re.compile(r" {0,3}(#{1,6})[ \t]+(.*?)[ \t]*#*[ \t]*$")
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 _UNDERLINE = re.compile(r" {0,3}(=+|-{3,})[ \t]*$")
 _CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
+_SEQUENCE = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
+"""A character of UTF-8 that is not ASCII."""
 
 
-def decode(data: bytes, name: str, declared: str = "") -> tuple[str, str]:
-    """The text of `data` and the encoding it was read in: by its mark, UTF-8, `declared`, or windows-1252.
+class Decoded(NamedTuple):
+    """Text, the encoding it was read in, and what was lost of it."""
+
+    text: str
+    encoding: str
+    warnings: tuple[str, ...] = ()
+
+
+def decode(data: bytes, name: str, declared: str = "") -> Decoded:
+    """The text of `data`: by its mark, UTF-8, `declared`, or windows-1252.
+
+    A few broken bytes in what is otherwise UTF-8, and a few zero bytes, cost a warning and not the text.
 
     Raises:
         UnsupportedMedia: The bytes are not text.
@@ -29,23 +42,53 @@ def decode(data: bytes, name: str, declared: str = "") -> tuple[str, str]:
             return _decoded(data[len(mark) :], name, (encoding,))
     if data.startswith(b"%PDF-"):
         raise UnsupportedMedia(f"`{name}` is a PDF, whatever its name says; give it the ending .pdf")
-    if b"\x00" in data:
+    if encoding := _wide(data):
+        return _decoded(data, name, (encoding,))
+    zeros = data.count(b"\x00")
+    if zeros > len(data) // 50:
         raise UnsupportedMedia(
             f"`{name}` is not text: it holds zero bytes; save it as UTF-8, or give it its true ending"
         )
-    return _decoded(data, name, ("utf-8", declared or "cp1252", "cp1252"))
+    found = _decoded(data.replace(b"\x00", b"") if zeros else data, name, ("utf-8", declared, "cp1252"))
+    if not zeros:
+        return found
+    return found._replace(warnings=(*found.warnings, f"{zeros:,} zero bytes were left out"))
 
 
-def _decoded(data: bytes, name: str, encodings: tuple[str, ...]) -> tuple[str, str]:
-    for encoding in encodings:
+def _wide(data: bytes) -> str:
+    """The kind of UTF-16 that a text without a mark is in, told by where its zero bytes stand; else empty."""
+    head = data[:4096]
+    if len(head) < 32 or head.count(b"\x00") < len(head) // 4:
+        return ""
+    even, odd = head[::2].count(0), head[1::2].count(0)
+    return "utf-16-le" if even == 0 else "utf-16-be" if odd == 0 else ""
+
+
+def _decoded(data: bytes, name: str, encodings: tuple[str, ...]) -> Decoded:
+    for encoding in filter(None, encodings):
         try:
-            text = data.decode(encoding)
-        except (UnicodeDecodeError, LookupError):
+            text, broken = data.decode(encoding), 0
+        except LookupError:
             continue
+        except UnicodeDecodeError:
+            text = data.decode(encoding, "replace")
+            broken = text.count("\ufffd")
+            if not _mostly(encoding, data, broken):
+                continue
         if len(_CONTROLS.findall(text[:100_000])) > len(text[:100_000]) // 200:
             break
-        return text.replace("\r\n", "\n").replace("\r", "\n"), encoding
+        lost = (f"{broken:,} places that are not {encoding} were replaced",) if broken else ()
+        return Decoded(visible(text.replace("\r\n", "\n").replace("\r", "\n")), encoding, lost)
     raise UnsupportedMedia(f"`{name}` is not text in any encoding we read; save it as UTF-8")
+
+
+def _mostly(encoding: str, data: bytes, broken: int) -> bool:
+    """Whether bytes are text in `encoding` with a few broken places."""
+    if encoding.startswith("utf-16"):
+        return broken <= len(data) // 50
+    if encoding != "utf-8" or broken > len(data) // 50:
+        return False
+    return len(_SEQUENCE.findall(data[:1_000_000])) > broken
 
 
 def title_from(name: str) -> str:
@@ -55,22 +98,32 @@ def title_from(name: str) -> str:
 
 def load_text(data: bytes, name: str, limits: IngestLimits) -> Loaded:
     """Plain text: no headings are looked for."""
-    text, encoding = decode(data, name)
-    return Loaded(text, title_from(name), "text/plain", metadata=_noted(encoding))
+    found = decode(data, name)
+    return Loaded(
+        found.text, title_from(name), "text/plain", metadata=noted(found.encoding), warnings=found.warnings
+    )
 
 
 def load_markdown(data: bytes, name: str, limits: IngestLimits) -> Loaded:
     """Markdown: headings of both forms; the front matter's plain values become metadata."""
-    text, encoding = decode(data, name)
+    text, encoding, warnings = decode(data, name)
     metadata, text = front_matter(text)
     headings = tuple(markdown_headings(text))
     title = metadata.pop("title", None) or next(
         (heading.text for heading in sorted(headings, key=lambda heading: heading.level)), title_from(name)
     )
-    return Loaded(text, str(title), "text/markdown", headings, metadata=metadata | _noted(encoding))
+    return Loaded(
+        text,
+        str(title),
+        "text/markdown",
+        headings,
+        metadata=metadata | noted(encoding),
+        warnings=warnings,
+    )
 
 
-def _noted(encoding: str) -> dict[str, Any]:
+def noted(encoding: str) -> dict[str, Any]:
+    """The metadata that names an encoding other than UTF-8."""
     return {} if encoding == "utf-8" else {"encoding": encoding}
 
 

@@ -6,6 +6,7 @@ Its models come with the package (extra `local`). One engine a process; calls wa
 import importlib
 import threading
 import warnings
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,23 @@ class PictureText(Plain, frozen=True):
             else:
                 parts.append(("\n" if line.block == before.block else "\n\n") + line.text)
         return "".join(parts)
+
+    def blocks(self, size: tuple[int, int]) -> list[tuple[str, Box]]:
+        """Each block's text and box, in order.
+
+        Args:
+            size: Width and height of the picture; boxes are shares of them, from the top left.
+        """
+        width, height = size
+        found: list[tuple[str, Box]] = []
+        for _, lines in groupby(self.lines, key=lambda line: line.block):
+            block = PictureText(tuple(lines))
+            boxes = [line.box for line in block.lines]
+            left, top = min(box[0] for box in boxes) / width, min(box[1] for box in boxes) / height
+            right, bottom = max(box[2] for box in boxes) / width, max(box[3] for box in boxes) / height
+            if block.text.strip():
+                found.append((block.text.strip(), (left, top, right, bottom)))
+        return found
 
 
 def read_picture(image: Image.Image, *, threads: int = THREADS) -> PictureText:
