@@ -194,12 +194,17 @@ async def test_what_another_embedder_has_indexed_is_indexed_anew(
     assert embedder.texts == ["green tea"]
 
 
-async def test_an_embedder_that_is_down_is_told_and_nothing_is_written(saver: Any) -> None:
+async def test_what_is_put_while_the_embedder_is_down_is_kept_and_found_later(
+    saver: Any, embedder: HashingEmbedder
+) -> None:
     store = open_memories(saver, Down())
+    await store.aput(ANN, "cat", {"text": "has a cat"}, index=["text"])
+    await store.aput(ANN, "tea", {"text": "likes tea"}, index=["text"])
+    assert {item.key for item in await store.asearch(ANN)} == {"cat", "tea"}
     with pytest.raises(ModelUnavailable):
-        await store.aput(ANN, "tea", {"text": "likes tea"})
-    await store.aput(ANN, "cat", {"text": "has a cat"}, index=False)
-    assert [item.key for item in await store.asearch(ANN)] == ["cat"]
+        await store.asearch(ANN, query="tea")
+    found = await open_memories(saver, embedder).asearch(ANN, query="tea")
+    assert [(item.key, item.score is None) for item in found] == [("tea", False), ("cat", False)]
 
 
 async def test_an_embedder_is_made_when_it_is_needed(saver: Any, embedder: HashingEmbedder) -> None:

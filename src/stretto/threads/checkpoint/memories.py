@@ -11,6 +11,8 @@ from typing import Any
 from langgraph.store.base import BaseStore, Op
 
 from stretto._internal.bridge import run_sync
+from stretto._internal.loggers import logger
+from stretto.errors import ModelError
 from stretto.models.protocol import Embedder
 from stretto.threads import remembered
 from stretto.threads.checkpoint.memory_batch import Batch, Known
@@ -18,13 +20,16 @@ from stretto.threads.database import Database
 from stretto.threads.remembered import Sealing
 from stretto.threads.seal import Checked, Seal
 
+_log = logger("stretto.threads")
+
 
 class Memories(BaseStore):
     """What is remembered, in the table `memories`. `index` and `query` need an embedder.
 
     An item has a vector for each text of its indexed fields, and is as near as the nearest of them. One that
-    another embedder has indexed is indexed anew by the next `asearch`. Items without a vector come last.
-    Where nothing is asked, the latest come first. A `ttl`, in minutes, begins anew when the item is read.
+    another embedder has indexed, or none since it was down, is indexed by the next `asearch`. Items without a
+    vector come last. Where nothing is asked, the latest come first. A `ttl`, in minutes, begins anew when the
+    item is read.
 
     Args:
         database: With the tables of `tables.py`.
@@ -51,7 +56,8 @@ class Memories(BaseStore):
     def batch(self, ops: Iterable[Op]) -> list[Any]:
         """As `abatch`, for callers without an event loop; an item of another embedder is not indexed anew."""
         batch = Batch(ops, self._sealing, self._fields)
-        known = run_sync(self._embed(batch.texts)) if self._embedder and batch.texts else Known()
+        wanted = self._embedder and (batch.queries or batch.texts)
+        known = run_sync(self._known(batch)) if wanted else Known()
         read = self._database.transact_now(batch.work(known), writes=batch.writes, key=batch.key)
         results, later = batch.results(read, known)
         if later:
@@ -64,11 +70,11 @@ class Memories(BaseStore):
         Raises:
             InvalidNamespaceError: A label is empty or holds a period.
             ConfigError: A value is not plain data, or an operator is none.
-            ModelError: The embedder could not answer; nothing was written.
+            ModelError: The embedder could not answer to a query; nothing was written.
             ThreadError: The database cannot be used, or what it holds is damaged or of another key.
         """
         batch = Batch(ops, self._sealing, self._fields)
-        known = await self._embed(batch.texts)
+        known = await self._known(batch)
         read = await self._database.transact(batch.work(known), writes=batch.writes, key=batch.key)
         stale = batch.stale(read, known)
         if stale:
@@ -78,6 +84,16 @@ class Memories(BaseStore):
         if later:
             await self._database.transact(partial(remembered.execute_all, statements=later))
         return results
+
+    async def _known(self, batch: Batch) -> Known:
+        """The vectors of what a batch asks and, where the embedder can, of what it writes."""
+        asked = await self._embed(batch.queries)
+        try:
+            put = await self._embed(batch.texts)
+        except ModelError as error:
+            _log.warning("what is remembered now is found by its meaning later: %s", error)
+            return asked
+        return Known(asked.embedder or put.embedder, {**put.vectors, **asked.vectors})
 
     async def _embed(self, texts: Iterable[str]) -> Known:
         wanted = list(texts)

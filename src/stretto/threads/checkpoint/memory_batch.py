@@ -43,7 +43,8 @@ class Known(NamedTuple):
 
     def of(self, texts: Iterable[str]) -> Vectors:
         """The vectors of these texts, as a row keeps them."""
-        if not self.embedder:
+        texts = list(texts)
+        if not all(each in self.vectors for each in texts):
             return Vectors()
         return Vectors(self.embedder, b"".join(self.vectors[each].astype("<f4").tobytes() for each in texts))
 
@@ -69,10 +70,14 @@ class Batch:
                 self._puts[text_of(op.namespace), op.key] = op, texts  # the last of the same name counts
 
     @property
+    def queries(self) -> list[str]:
+        """What is asked, each once."""
+        return list(dict.fromkeys(op.query for op in self._ops if isinstance(op, SearchOp) and op.query))
+
+    @property
     def texts(self) -> list[str]:
-        """What has to be embedded first, each once."""
-        asked = [op.query for op in self._ops if isinstance(op, SearchOp) and op.query]
-        return list(dict.fromkeys([*asked, *(text for _, texts in self._puts.values() for text in texts)]))
+        """What is to be found by its meaning, each once."""
+        return list(dict.fromkeys(text for _, texts in self._puts.values() for text in texts))
 
     @property
     def writes(self) -> bool:
