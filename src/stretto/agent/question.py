@@ -16,7 +16,7 @@ from stretto.messages import MEDIA, Message, Part, Text
 MOST = 4_000_000
 """Characters of a question; more is a document."""
 LONGEST_THREAD = 500
-"""Characters of a thread's id."""
+"""Characters of a thread's id, and of a user's."""
 _FORMS = "give text, Image(...), Audio(...), File(...), a list of these, or a Message of role user"
 
 
@@ -81,6 +81,14 @@ def check_thread(thread_id: Any) -> None:
     _check(thread_id, "the thread_id")
     if not 1 <= len(thread_id) <= LONGEST_THREAD:
         raise ConfigError(f"the thread_id has {len(thread_id)} characters; give 1 to {LONGEST_THREAD}")
+
+
+def check_user(tenant: Any, user: Any) -> None:
+    """Raises ConfigError where these cannot name a tenant and a user of theirs; empty is nobody."""
+    for name, what in ((tenant, "tenant"), (user, "user")):
+        _check(name, f"the {what}")
+        if len(name) > LONGEST_THREAD:
+            raise ConfigError(f"the {what} has {len(name)} characters; give at most {LONGEST_THREAD}")
 
 
 def _parts(question: Any) -> tuple[Part, ...]:
