@@ -307,8 +307,15 @@ async def threads_of(where: Agent | str | Path) -> AsyncGenerator[ThreadsOf]:
         saver = (await where._opened.kept()).compiled.checkpointer  # pyright: ignore[reportPrivateUsage]
         yield ThreadsOf(saver, agent=where, sweep=getattr(where, "sweep_media", None))
         return
+    async with saver_at(where) as saver:
+        yield ThreadsOf(saver)
+
+
+@asynccontextmanager
+async def saver_at(where: str | Path) -> AsyncGenerator[Any]:
+    """The saver of the threads in the file or database `where`; raises ThreadError where none are there."""
     store = store_of(where)
     if store == "sqlite" and not Path(where).is_file():
         raise ThreadError(f"there are no threads in `{where}`; give the path of a threads.sqlite")
     async with open_store(store, where, Conversation) as saver:
-        yield ThreadsOf(saver)
+        yield saver

@@ -35,8 +35,8 @@ TABLES = (
     """CREATE TABLE IF NOT EXISTS runs (
         place INTEGER PRIMARY KEY, run_id TEXT NOT NULL UNIQUE, thread_id TEXT NOT NULL, tenant TEXT NOT NULL,
         user_id TEXT NOT NULL, agent TEXT NOT NULL, owner TEXT NOT NULL, status TEXT NOT NULL,
-        kept INTEGER NOT NULL, began REAL NOT NULL, until REAL NOT NULL, ended REAL NOT NULL, wish TEXT NOT NULL,
-        taken_by TEXT NOT NULL, asked BLOB NOT NULL, result BLOB NOT NULL)""",
+        kept INTEGER NOT NULL, began REAL NOT NULL, until REAL NOT NULL, ended REAL NOT NULL,
+        wish TEXT NOT NULL, taken_by TEXT NOT NULL, asked BLOB NOT NULL, result BLOB NOT NULL)""",
     "CREATE INDEX IF NOT EXISTS runs_of_threads ON runs (thread_id, place)",
     """CREATE TABLE IF NOT EXISTS events (
         run_id TEXT NOT NULL, number INTEGER NOT NULL, content BLOB NOT NULL,
