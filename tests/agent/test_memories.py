@@ -1,4 +1,4 @@
-"""What an agent remembers of its users: across threads and restarts, theirs alone, and forgotten at a word."""
+"""What an agent remembers of its users: across threads and restarts, theirs alone, forgotten at a word."""
 
 import json
 from pathlib import Path

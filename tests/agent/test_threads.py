@@ -4,13 +4,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+import PIL.Image
 import pytest
 
 from stretto import Agent, RunContext
 from stretto.agent import ThreadsOf, threads_of
 from stretto.errors import ConfigError, ThreadConflict, ThreadError
 from stretto.graph import END, START, Conversation, Graph
-from stretto.messages import Message
+from stretto.messages import Image, Message
 from stretto.threads import Retention
 from stretto.threads.runs import Ticket, arrive
 
@@ -39,7 +40,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def agent(path: Path) -> Any:
-    async with Agent(talking(), threads=path) as made:
+    async with Agent(talking(), threads=path, media=path.parent / "media") as made:
         yield made
 
 
@@ -156,21 +157,24 @@ async def test_two_tips_are_compared(agent: Agent, threads: ThreadsOf) -> None:
     assert [message.text for message in (await threads.diff("a", "b")).removed] == ["more", "MORE"]
 
 
-async def test_a_deleted_thread_leaves_no_row_and_its_media_are_swept(agent: Agent, path: Path) -> None:
-    await agent.run(SECRET, thread_id="a")
+async def test_a_deleted_thread_leaves_no_row_no_byte_and_no_medium(
+    agent: Agent, path: Path, tmp_path: Path
+) -> None:
+    picture = tmp_path / "a.png"
+    PIL.Image.new("RGB", (40, 30), "red").save(picture)
+    await agent.run([SECRET, Image(str(picture))], thread_id="a")
     await agent.run("hello", thread_id="b")
-    swept: list[str] = []
-
-    async def sweep() -> None:
-        swept.append("now")
-
-    saver = (await agent._opened.kept()).compiled.checkpointer
-    threads = ThreadsOf(saver, agent=agent, sweep=sweep)
-    assert await threads.delete(["a", "a", "unknown"]) == ["a"]
-    assert swept == ["now"]
-    assert [row.thread_id for row in await threads.list()] == ["b"]
-    assert await threads.delete(["a"]) == []
+    assert len(await agent.held_media(["a", "b"])) == 1
+    media = [each for each in (tmp_path / "media").rglob("*") if each.is_file()]
+    assert media
+    async with threads_of(agent) as threads:
+        assert await threads.delete(["a", "a", "unknown"]) == ["a"]
+        assert [row.thread_id for row in await threads.list()] == ["b"]
+        assert await threads.delete(["a"]) == []
     assert await agent.messages("a") == []
+    left = [each for each in path.parent.rglob("*") if each.is_file()]
+    assert not any(SECRET.encode() in each.read_bytes() for each in left)
+    assert not [each for each in media if each.exists()]
 
 
 async def test_a_thread_whose_turn_runs_is_not_deleted_unless_told_so(
@@ -198,7 +202,9 @@ async def test_all_of_a_tenant_goes_and_what_is_remembered_of_a_user(
     saver = (await agent._opened.kept()).compiled.checkpointer
 
     def fill(connection: Any) -> None:
-        connection.execute("INSERT INTO media_references VALUES ('a', 'f00', 'acme', 3, 'image/png')")
+        connection.execute(
+            "INSERT INTO media_references VALUES ('a', '" + "f" * 64 + "', 'acme', 3, 'image/png')"
+        )
         for namespace in ("acme", "acme/ann", "other/bob", "third/bob"):
             connection.execute("INSERT INTO memories VALUES (?, 'x', x'00', x'00', 0, 0, 0, 0)", (namespace,))
 

@@ -120,6 +120,12 @@ class PostgresDatabase:
         """As `transact`, for callers without an event loop."""
         return self._put(work, writes, key).result()
 
+    async def erase(self) -> None:
+        """Nothing: the server's own vacuum frees what was dropped, and its log is the server's."""
+
+    def erase_now(self) -> None:
+        """Nothing, as `erase`."""
+
     def close(self) -> None:
         """Closes the connections, after what runs; the next call opens them again. May be called twice."""
         with self._starting:

@@ -15,7 +15,7 @@ from stretto._internal.bridge import run_sync
 from stretto.agent.folder import build_graph, read_folder
 from stretto.agent.opened import Opened, Threads
 from stretto.agent.presets import answering
-from stretto.agent.question import Asked, as_asked, check_thread, check_user
+from stretto.agent.question import Asked, as_asked, check_run
 from stretto.agent.running import Running, Started
 from stretto.agent.spec import AgentSpec
 from stretto.agent.spending import Spending
@@ -25,7 +25,7 @@ from stretto.errors import ConfigError
 from stretto.events import Event
 from stretto.graph import Graph
 from stretto.knowledge import KnowledgeBase
-from stretto.media.references import DAY, Quota, Swept
+from stretto.media.references import DAY, Held, Quota, Swept
 from stretto.media.store import MediaStore
 from stretto.messages import Message, Part
 from stretto.models.factory import as_model
@@ -316,9 +316,8 @@ class Agent:
         Raises:
             ThreadError: The thread's last turn came to its end.
         """
-        return await self._player.turn(
-            self._new_run(thread_id, deps, limits, tenant, user), Asked(), kept=True
-        )
+        run = self._new_run(thread_id, deps, limits, tenant, user)
+        return await self._player.turn(run, Asked(), kept=True)
 
     async def recover(self, *, deps: Any = None) -> list[str]:
         """Takes up the started runs of this agent whose programs ended; returns their ids.
@@ -353,16 +352,21 @@ class Agent:
                 await self.recover()
             yield
 
-    async def sweep_media(self, *, older_than: float = DAY) -> Swept:
+    async def held_media(self, thread_ids: Iterable[str]) -> list[Held]:
+        """The media that these threads hold."""
+        return await self._opened.held_media(thread_ids)
+
+    async def sweep_media(self, *, older_than: float = DAY, among: Iterable[Held] | None = None) -> Swept:
         """Drops media that no thread holds any more. All threads whose media the store keeps are the agent's.
 
         Args:
             older_than: Seconds since they were put last; longer than any turn takes.
+            among: What to look at, as `held_media` told before threads were deleted; None: all.
 
         Raises:
             ThreadError: Its threads are not kept in a database.
         """
-        return await self._opened.sweep_media(older_than)
+        return await self._opened.sweep_media(older_than, among)
 
     async def close(self) -> None:
         """Closes models, knowledge and threads; leaves started runs to who recovers them. Twice is fine."""
@@ -384,15 +388,10 @@ class Agent:
         limits: Limits | None,
         tenant: str,
         user: str,
-        *,
         run_id: str = "",
     ) -> Run:
-        if thread_id is not None:
-            check_thread(thread_id)
-        check_user(tenant, user)
-        chosen: Any = limits or self.limits
-        if not isinstance(chosen, Limits):
-            raise ConfigError(f"limits is a `{type(chosen).__name__}`; give Limits(steps=..., seconds=...)")
+        chosen = limits or self.limits
+        check_run(thread_id, chosen, tenant, user)
         thread_id = thread_id or uuid.uuid4().hex
         run = Run(run_id or uuid.uuid4().hex, thread_id, deps=deps, limits=chosen, tenant=tenant, user=user)
         run.ledger = self._spending.ledger(run, self.name)

@@ -64,6 +64,7 @@ class MemoriesOf:
     async def forget(self, *names: str) -> int:
         """Forgets what has these names or keys, or everything and the consent where none is named.
 
+        No byte of it is left in a file of ours; a Postgres server's own files are its own to clear.
         What the user said stays in their threads: `ThreadsOf.delete_of(user=...)` deletes those as well.
 
         Returns:
@@ -78,6 +79,7 @@ class MemoriesOf:
             found = [item for item in found if item.key in keys or item.value.get("name") in names]
             for item in found:
                 await self._store.adelete(item.namespace, item.key)
+        await self._database.erase()
         return len(found)
 
     async def consent(self, given: bool | None = None) -> bool:

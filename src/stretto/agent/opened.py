@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -17,7 +17,7 @@ from stretto.graph.state import add_messages
 from stretto.graph.stream import thread_messages, thread_standing, with_deltas
 from stretto.media.intake import take_in
 from stretto.media.ready import ReadyPictures
-from stretto.media.references import MediaReferences, Quota, Swept
+from stretto.media.references import Held, MediaReferences, Quota, Swept
 from stretto.media.store import MediaStore
 from stretto.media.stores import store_at
 from stretto.media.thread_media import ThreadMedia
@@ -225,7 +225,12 @@ class Opened:
             tenant=run.tenant,
         )
 
-    async def sweep_media(self, older_than: float) -> Swept:
+    async def held_media(self, thread_ids: Iterable[str]) -> list[Held]:
+        """The media that these threads hold."""
+        references = self._references((await self.kept()).database)
+        return [each for thread_id in thread_ids for each in await references.held(thread_id)]
+
+    async def sweep_media(self, older_than: float, among: Iterable[Held] | None) -> Swept:
         """Drops media that no thread holds, put last so many seconds ago."""
         if self._threads is None or self._threads == "memory":
             raise ThreadError(
@@ -233,7 +238,7 @@ class Opened:
                 "make it with `threads=` a path"
             )
         references = self._references((await self.kept()).database)
-        return await references.sweep(self._store(), older_than=older_than)
+        return await references.sweep(self._store(), older_than=older_than, among=among)
 
     def _references(self, database: Database) -> MediaReferences:
         return MediaReferences(database, quota=self._quota, ready=self._ready)

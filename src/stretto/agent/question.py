@@ -12,6 +12,7 @@ import msgspec
 from stretto._internal.plain import Plain
 from stretto.errors import ConfigError
 from stretto.messages import MEDIA, Message, Part, Text
+from stretto.settings import Limits
 
 MOST = 4_000_000
 """Characters of a question; more is a document."""
@@ -74,6 +75,15 @@ def as_question(question: Any) -> Message:
     if not message.media and not message.text.strip():
         raise ConfigError("the question is empty; write what you want to know, or attach a file")
     return message if message.id else msgspec.structs.replace(message, id=uuid.uuid4().hex)
+
+
+def check_run(thread_id: Any, limits: Any, tenant: Any, user: Any) -> None:
+    """Raises ConfigError where no run can be in this thread (None: a new one), so limited, for this user."""
+    if thread_id is not None:
+        check_thread(thread_id)
+    check_user(tenant, user)
+    if not isinstance(limits, Limits):
+        raise ConfigError(f"limits is a `{type(limits).__name__}`; give Limits(steps=..., seconds=...)")
 
 
 def check_thread(thread_id: Any) -> None:

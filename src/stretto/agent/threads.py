@@ -8,7 +8,7 @@ import copy
 import json
 import time
 import uuid
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -33,7 +33,6 @@ from stretto.threads.overview import checkpoints_of, count_threads, kept_threads
 from stretto.threads.retention import DAY
 from stretto.threads.stores import open_store, store_of
 
-Sweep = Callable[[], Awaitable[Any]]
 _ALL = 1_000_000_000
 
 
@@ -91,8 +90,8 @@ class Forked(Plain, frozen=True):
 class ThreadsOf:
     """The threads of one store. Made by `threads_of`."""
 
-    def __init__(self, saver: Any, *, agent: Agent | None = None, sweep: Sweep | None = None) -> None:
-        self._saver, self._agent, self._sweep = saver, agent, sweep
+    def __init__(self, saver: Any, *, agent: Agent | None = None) -> None:
+        self._saver, self._agent = saver, agent
         self._reads = copy.copy(saver)
         self._reads.serde = reading(saver.serde)
         self._database = saver.file
@@ -161,10 +160,11 @@ class ThreadsOf:
                 )
             if await self._database.transact(partial(is_known, thread_id=thread_id), writes=False):
                 there.append(thread_id)
-        for thread_id in there:
-            await self._saver.adelete_thread(thread_id)
-        if there and self._sweep is not None:
-            await self._sweep()
+        if there:
+            held = [] if self._agent is None else await self._agent.held_media(there)
+            await self._saver.aprune(there, strategy="delete")
+            if held and self._agent is not None:
+                await self._agent.sweep_media(older_than=0, among=held)
         return there
 
     async def delete_of(
@@ -181,9 +181,11 @@ class ThreadsOf:
             return []
         tenant = tenant or "default"
         whose = partial(of_user, tenant=tenant, user=user) if user else partial(of_tenant, tenant=tenant)
-        gone = await self.delete(await self._database.transact(whose, writes=False), force=force)
+        names = await self._database.transact(whose, writes=False)
         namespace = scope(tenant, user) if user else scope(tenant, "")[:1]
-        await self._database.transact(partial(forget, namespace=text_of(namespace)))
+        gone = await self.delete(names, force=force)
+        if await self._database.transact(partial(forget, namespace=text_of(namespace))):
+            await self._database.erase()
         return gone
 
     async def prune(self, keep: Retention, *, waiting: bool = False, dry: bool = False) -> list[str]:
@@ -305,7 +307,7 @@ async def threads_of(where: Agent | str | Path) -> AsyncGenerator[ThreadsOf]:
     """
     if isinstance(where, Agent):
         saver = (await where._opened.kept()).compiled.checkpointer  # pyright: ignore[reportPrivateUsage]
-        yield ThreadsOf(saver, agent=where, sweep=getattr(where, "sweep_media", None))
+        yield ThreadsOf(saver, agent=where)
         return
     async with saver_at(where) as saver:
         yield ThreadsOf(saver)

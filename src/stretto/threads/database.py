@@ -63,3 +63,11 @@ class Database(Protocol):
     def transact_now(self, work: Callable[[Any], T], *, writes: bool = True, key: str = "") -> T:
         """As `transact`, for callers without an event loop."""
         ...
+
+    async def erase(self) -> None:
+        """Sees to it that no byte of what was dropped is left, as far as it is this process's to say."""
+        ...
+
+    def erase_now(self) -> None:
+        """As `erase`, for callers without an event loop."""
+        ...

@@ -13,11 +13,11 @@ from typing import Protocol
 
 from stretto.errors import ConfigError, MissingExtra, ThreadError
 
-_CHECKED, _SEALED = b"\x01", b"\x02"
-"""The first byte of a value says what it is."""
+_CHECKED, _SEALED = b"\xc1\x01", b"\xc1\x02"
+"""How a value begins. No msgpack and no UTF-8 begins with the first byte: plain ones are told apart."""
 _KEY = 32
-_HEAD, _NONCE, _TAG = 5, 12, 16
-"""Bytes: the first one and the mark of the key or the checksum; the nonce; the tag of AES-GCM."""
+_KIND, _HEAD, _NONCE, _TAG = 2, 6, 12, 16
+"""Bytes: the beginning; with the mark of the key or the checksum; the nonce; the tag of AES-GCM."""
 
 
 class Seal(Protocol):
@@ -46,7 +46,7 @@ class Seal(Protocol):
 
 
 class Checked:
-    """Five bytes before each value: CRC-32 finds every flipped bit, and nearly all other damage."""
+    """Six bytes before each value: CRC-32 finds every flipped bit, and nearly all other damage."""
 
     def seal(self, content: bytes, about: bytes) -> bytes:
         """The bytes to keep."""
@@ -54,7 +54,7 @@ class Checked:
 
     def unseal(self, content: bytes, about: bytes) -> bytes:
         """What `seal` was given; raises ThreadError where it is damaged, or encrypted."""
-        if content[:1] == _SEALED:
+        if content[:_KIND] == _SEALED:
             raise ThreadError("is encrypted; give the key that it was written with")
         value = content[_HEAD:]
         if self.seal(value, about)[:_HEAD] != content[:_HEAD]:
@@ -86,7 +86,7 @@ class Sealed:
         except ImportError:
             raise MissingExtra("Encryption of threads", "encryption") from None
         self._cipher = AESGCM(raw)
-        self._head = _SEALED + hashlib.sha256(b"stretto key" + raw).digest()[: _HEAD - 1]
+        self._head = _SEALED + hashlib.sha256(b"stretto key" + raw).digest()[: _HEAD - _KIND]
 
     def seal(self, content: bytes, about: bytes) -> bytes:
         """The bytes to keep."""
@@ -96,7 +96,7 @@ class Sealed:
     def unseal(self, content: bytes, about: bytes) -> bytes:
         """What `seal` was given; raises ThreadError for another key, plain text, and damage."""
         head, nonce, rest = content[:_HEAD], content[_HEAD : _HEAD + _NONCE], content[_HEAD + _NONCE :]
-        if head[:1] != _SEALED:
+        if head[:_KIND] != _SEALED:
             return self.unsealed(content)
         if head != self._head:
             raise ThreadError("was written with another key; give that one")

@@ -251,6 +251,19 @@ async def test_little_is_remembered_and_nothing_is_kept_twice(tmp_path: Path) ->
         assert count(saver) == 100
 
 
+async def test_nothing_is_remembered_of_a_thread_that_is_dropped(tmp_path: Path) -> None:
+    writer = Writer()
+    async with opened(tmp_path / "t.sqlite") as saver:
+        for thread in "abcdef":
+            await writer.put(saver, *words("one", "two"), thread=thread)
+        await saver.drop_oldest(Retention(threads=3), playing=())
+        await saver.adelete_thread("d")
+        await saver.aprune(["e"], strategy="delete")
+        assert list(saver._items._threads) == ["f"]
+        await saver.adelete_thread("f")
+        assert saver._items._held == 0 and not saver._items._threads
+
+
 async def test_a_checkpoint_whose_message_is_missing_is_an_error_that_names_the_thread(place: Any) -> None:
     writer = Writer()
     async with opened(place) as saver:

@@ -8,4 +8,5 @@ items.py       messages, each kept once       packed.py  values as rows
 tips.py        where threads stand            reading.py for those who only look
 memories.py    langgraph's Store: what is remembered across threads
 memory_batch.py  its operations as one transaction; matching.py filters
+seeds.py       what a DeltaChannel needs
 """

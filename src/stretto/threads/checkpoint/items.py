@@ -27,7 +27,7 @@ Lists = dict[str, list[Message]]
 Spans = Sequence[tuple[int, int]]
 """First number and count."""
 
-_REMEMBERED = 16_000_000
+_REMEMBERED = 8_000_000
 """Bytes of packed messages that a process remembers unpacked; the thread that was used last stays."""
 _MARK = -1
 """The number of the row that holds the mark."""
@@ -133,6 +133,13 @@ class Items:
         if known is not None:
             found = [each[1:] for each in fresh if each.mark == known.mark]
             self._add(thread_id, known, found)
+
+    def forget(self, thread_ids: Iterable[str]) -> None:
+        """Remembers nothing of these threads any more."""
+        with self._lock:
+            for thread_id in thread_ids:
+                known = self._threads.pop(thread_id, None)
+                self._held -= sum(known.weights.values()) if known else 0
 
     def fill(self, connection: Connection, thread_id: str, kind: str, checkpoint: Any, packed: Packed) -> Any:
         """The checkpoint with the lists of messages that its `type` names.

@@ -98,12 +98,12 @@ def found_by(
     return connection.execute(query + " ORDER BY seq DESC", values).fetchall()
 
 
-def about_of(metadata: bytes | None) -> Any:
-    """The metadata of a checkpoint; raises ThreadError where they are damaged."""
+def about_of(metadata: bytes | None, thread_id: str) -> Any:
+    """The metadata of a checkpoint of this thread; raises ThreadError where they are damaged."""
     try:
         return json.loads(metadata) if metadata else {}
     except ValueError:
-        raise ThreadError("the metadata of a checkpoint are damaged") from None
+        raise ThreadError(f"thread `{thread_id}`: the metadata of a checkpoint are damaged") from None
 
 
 def matching(
@@ -123,7 +123,7 @@ def matching(
             earlier,
         )
         if filter:
-            found = [row for row in found if _holds(about_of(row[1]), filter)]
+            found = [row for row in found if _holds(about_of(row[1], str(thread_id)), filter)]
         return [seq for seq, _ in found[:limit]]
 
     return work
@@ -159,7 +159,7 @@ def drop_runs(connection: Connection, run_ids: Iterable[str]) -> set[str]:
     threads: set[str] = set()
     while found := connection.execute(_NEXT, (last,)).fetchall():
         for last, thread_id, metadata in found:
-            if about_of(metadata).get("run_id") in wanted:
+            if about_of(metadata, thread_id).get("run_id") in wanted:
                 old.append(last)
                 threads.add(thread_id)
     _drop(connection, old, threads)
@@ -178,18 +178,22 @@ def drop_thread(connection: Connection, thread_id: str) -> None:
     delete_traces(connection, thread_id)
 
 
-def drop_unused(connection: Connection, since: float, playing: Collection[str]) -> None:
-    """Drops threads that were not used since then (seconds since 1970), but none that is `playing`."""
-    for thread_id in unused_since(connection, since, now=time.time(), limit=_AT_ONCE):
-        if thread_id not in playing:
-            drop_thread(connection, thread_id)
+def drop_unused(connection: Connection, since: float, playing: Collection[str]) -> list[str]:
+    """Drops threads not used since then (seconds since 1970) and not `playing`; gives the dropped ones."""
+    unused = unused_since(connection, since, now=time.time(), limit=_AT_ONCE)
+    dropped = [thread_id for thread_id in unused if thread_id not in playing]
+    for thread_id in dropped:
+        drop_thread(connection, thread_id)
+    return dropped
 
 
-def drop_oldest(connection: Connection, keep: int, playing: Collection[str]) -> None:
-    """Drops all threads but the `keep` that were used last, and those that are `playing`."""
-    for (thread_id,) in connection.execute(_OLD_THREADS, (keep,)).fetchall():
-        if thread_id not in playing:
-            drop_thread(connection, thread_id)
+def drop_oldest(connection: Connection, keep: int, playing: Collection[str]) -> list[str]:
+    """Drops all threads but the `keep` used last and those that are `playing`; gives the dropped ones."""
+    old = [thread_id for (thread_id,) in connection.execute(_OLD_THREADS, (keep,)).fetchall()]
+    dropped = [thread_id for thread_id in old if thread_id not in playing]
+    for thread_id in dropped:
+        drop_thread(connection, thread_id)
+    return dropped
 
 
 def copy_thread(connection: Connection, source: str, target: str, moved: Moved) -> None:

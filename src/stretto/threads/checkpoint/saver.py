@@ -24,6 +24,7 @@ from stretto.errors import ThreadError
 from stretto.threads.checkpoint import rows
 from stretto.threads.checkpoint.items import Fresh, Items, mark_anew
 from stretto.threads.checkpoint.packed import Packed
+from stretto.threads.checkpoint.seeds import seeds
 from stretto.threads.checkpoint.writer import TIP, OneWriter
 from stretto.threads.database import Connection, Database, Work
 from stretto.threads.retention import Aging, Retention
@@ -130,14 +131,16 @@ class ThreadSaver(BaseCheckpointSaver[str]):
         await self._in_order(self._put_writes(config, writes, task_id, task_path), _place(config)[0])
 
     def delete_thread(self, thread_id: str) -> None:
-        """Drops all of a thread."""
+        """Drops all of a thread; no byte of it is left in the files of a `SqliteFile`."""
         key = str(thread_id)
-        self.file.transact_now(lambda connection: rows.drop_thread(connection, key), key=key)
+        self.file.transact_now(lambda connection: self._drop(connection, key), key=key)
+        self.file.erase_now()
 
     async def adelete_thread(self, thread_id: str) -> None:
         """As `delete_thread`."""
         key = str(thread_id)
-        await self._in_order(lambda connection: rows.drop_thread(connection, key), key)
+        await self._in_order(lambda connection: self._drop(connection, key), key)
+        await self.file.erase()
 
     def delete_for_runs(self, run_ids: Sequence[str]) -> None:
         """Drops what these runs wrote (`run_id` in the metadata); a DeltaChannel may need it."""
@@ -158,10 +161,14 @@ class ThreadSaver(BaseCheckpointSaver[str]):
     def prune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
         """Drops all of these threads (`delete`), or all but what it takes to go on (`keep_latest`)."""
         self.file.transact_now(self._prune(thread_ids, strategy))
+        if strategy == "delete":
+            self.file.erase_now()
 
     async def aprune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
         """As `prune`."""
         await self._in_order(self._prune(thread_ids, strategy))
+        if strategy == "delete":
+            await self.file.erase()
 
     async def keep_latest(self, thread_id: str, keep: Retention, *, waiting: bool) -> None:
         """Drops the older checkpoints of a thread; `waiting`: its turn has not ended, its sub-graphs stay."""
@@ -176,10 +183,14 @@ class ThreadSaver(BaseCheckpointSaver[str]):
         """Drops threads over the limit, and those not used for too long, but none that is `playing`."""
         if keep.threads is not None:
             count = keep.threads
-            await self._in_order(lambda connection: rows.drop_oldest(connection, count, playing))
+            self._items.forget(
+                await self._in_order(lambda connection: rows.drop_oldest(connection, count, playing))
+            )
         since = self._aging.since(keep)
         if since is not None:
-            await self._in_order(lambda connection: rows.drop_unused(connection, since, playing))
+            self._items.forget(
+                await self._in_order(lambda connection: rows.drop_unused(connection, since, playing))
+            )
 
     async def aread_graph(self, fingerprint: str) -> bytes | None:
         """The description of the graph whose checkpoints have this stamp."""
@@ -226,7 +237,7 @@ class ThreadSaver(BaseCheckpointSaver[str]):
         return CheckpointTuple(
             _config(thread_id, namespace, checkpoint_id, **{} if tip == checkpoint_id else {TIP: tip}),
             self._items.fill(connection, thread_id, kind, whole, packed),
-            rows.about_of(metadata),
+            rows.about_of(metadata, thread_id),
             _config(thread_id, namespace, parent) if parent else None,
             [
                 (task, channel, packed.value("writes", thread_id, kind, value))
@@ -308,9 +319,9 @@ class ThreadSaver(BaseCheckpointSaver[str]):
         def work(connection: Connection) -> None:
             for thread_id in thread_ids:
                 if strategy == "delete":
-                    rows.drop_thread(connection, thread_id)
+                    self._drop(connection, thread_id)
                     continue
-                needed = self._seeds(connection, thread_id)
+                needed = seeds(connection, thread_id, self.packed)
                 self._drop_older(connection, thread_id, keep=1, waiting=True, needed=needed)
 
         return work
@@ -325,6 +336,10 @@ class ThreadSaver(BaseCheckpointSaver[str]):
         """Reads and writes the values of its rows."""
         return Packed(self.serde, self._seal)
 
+    def _drop(self, connection: Connection, thread_id: str) -> None:
+        rows.drop_thread(connection, thread_id)
+        self._items.forget([thread_id])
+
     def _drop_older(self, connection: Connection, thread_id: str, **given: Any) -> None:
         rows.drop_older(connection, thread_id, **given)
         self._items.sweep(connection, thread_id)
@@ -336,22 +351,6 @@ class ThreadSaver(BaseCheckpointSaver[str]):
     def _copy(self, connection: Connection, source: str, target: str) -> None:
         rows.copy_thread(connection, source, target, self.packed.moved)
         mark_anew(connection, target)
-
-    def _seeds(self, connection: Connection, thread_id: str) -> set[tuple[str, str]]:
-        """The ancestors (namespace, id) from which the DeltaChannels of the tips are put together."""
-        needed: set[tuple[str, str]] = set()
-        namespaces = connection.execute(
-            "SELECT DISTINCT checkpoint_ns FROM checkpoints WHERE thread_id = ?", (thread_id,)
-        )
-        for (namespace,) in namespaces.fetchall():
-            row = connection.execute(rows.LATEST, (thread_id, namespace)).fetchone()
-            missing = set(rows.about_of(row[6]).get("counters_since_delta_snapshot") or ())
-            while row and missing and row[3]:
-                row = connection.execute(rows.ONE, (thread_id, namespace, row[3])).fetchone()
-                if row:
-                    needed.add((namespace, row[2]))
-                    missing -= self.packed.value("checkpoints", thread_id, *row[4:])["channel_values"].keys()
-        return needed
 
 
 def _stamp(config: Any) -> str:
