@@ -67,7 +67,7 @@ class Agent:
         media: Where pictures and documents are kept: a store, a folder, a file on `.sqlite` or a URL such as
             `s3://bucket/media`; by default `.stretto/media` of the project.
         media_quota: Bytes of media that each tenant may keep in threads, or those that are named.
-        embedder: By which what is remembered of users is found by its meaning; None: the latest is found.
+        embedder: Finds by meaning what is remembered of users, and lets the preset remember: docs/memory.
     """
 
     def __init__(
@@ -113,6 +113,7 @@ class Agent:
                 prompt=instructions,
                 limits=self.limits,
                 output=self._form,
+                memory=embedder is not None,
             )
         elif model is not None or tools or instructions or output is not None:
             raise ConfigError(
