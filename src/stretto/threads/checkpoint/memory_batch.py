@@ -63,6 +63,7 @@ class Batch:
         self._now = time.time()
         self._puts: dict[tuple[str, str], tuple[PutOp, list[str]]] = {}
         self._indexed: dict[Row, Vectors] = {}
+        self._unsealed: dict[tuple[str, str], Vectors] = {}
         for op in self._ops:
             _check(op)
             if isinstance(op, PutOp):
@@ -117,7 +118,7 @@ class Batch:
         searched = [rows for op, rows in zip(self._ops, read, strict=True) if _by_meaning(op, known)]
         found: dict[Row, list[str]] = {}
         for row in dict.fromkeys(row for rows in searched for row in rows):
-            if self._sealing.vectors(row).embedder != known.embedder:
+            if self._vectors(row).embedder != known.embedder:
                 content = self._sealing.content(row)
                 if texts := self._texts_of(content.value, content.paths):
                     found[row] = texts
@@ -192,26 +193,38 @@ class Batch:
             plain: list[tuple[Row, float | None]] = [(row, None) for row in rows]
             return plain[op.offset : op.offset + op.limit] if op.filter else plain
         scored, rest = self._scored(rows, known, known.vectors[op.query or ""])
-        scored.sort(key=lambda each: -(each[1] or 0.0))
-        return [*scored, *((row, None) for row in rest)][op.offset : op.offset + op.limit]
+        scored.sort(key=lambda each: -each[1])
+        found: list[tuple[Row, float | None]] = [*scored, *((row, None) for row in rest)]
+        return found[op.offset : op.offset + op.limit]
 
     def _scored(
         self, rows: Sequence[Row], known: Known, asked: "NDArray[Any]"
-    ) -> tuple[list[tuple[Row, float | None]], list[Row]]:
+    ) -> tuple[list[tuple[Row, float]], list[Row]]:
         """Rows with their cosine to `asked`, and those that have none."""
         import numpy as np  # noqa: PLC0415 (0.1 s of CPU, for those who search by meaning)
 
-        scored: list[tuple[Row, float | None]] = []
+        near: list[tuple[Row, bytes]] = []
         rest: list[Row] = []
         for row in rows:
-            vectors = self._indexed.get(row) or self._sealing.vectors(row)
+            vectors = self._indexed.get(row) or self._vectors(row)
             fits = vectors.numbers and len(vectors.numbers) % (4 * len(asked)) == 0
-            if vectors.embedder != known.embedder or not fits:
+            if vectors.embedder == known.embedder and fits:
+                near.append((row, vectors.numbers))
+            else:
                 rest.append(row)
-                continue
-            matrix = np.frombuffer(vectors.numbers, "<f4").reshape(-1, len(asked))
-            scored.append((row, float((matrix @ asked).max())))
-        return scored, rest
+        if not near:
+            return [], rest
+        sizes = np.array([len(numbers) // (4 * len(asked)) for _, numbers in near])
+        whole = np.frombuffer(b"".join(numbers for _, numbers in near), "<f4").reshape(-1, len(asked))
+        scores = np.maximum.reduceat(whole @ asked, np.cumsum(sizes) - sizes)
+        return [(row, float(score)) for (row, _), score in zip(near, scores, strict=True)], rest
+
+    def _vectors(self, row: Row) -> Vectors:
+        """Those of a row, unsealed once."""
+        place = row.namespace, row.name
+        if place not in self._unsealed:
+            self._unsealed[place] = self._sealing.vectors(row)
+        return self._unsealed[place]
 
     def _item(self, row: Row) -> Item:
         return Item(**self._fields_of(row))
