@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from stretto import Agent, RunContext
+from stretto._internal import faults
 from stretto.agent import memories_of, threads_of
 from stretto.errors import ConfigError, ThreadError
 from stretto.graph import END, START, Conversation, Graph
@@ -41,6 +42,10 @@ def remembering(**options: Any) -> Graph:
         .add_edge("answer", "remember")
         .add_edge("remember", END)
     )
+
+
+class Killed(BaseException):
+    """Which no node holds up."""
 
 
 def agreed(state: Any, ctx: RunContext) -> bool:
@@ -204,3 +209,46 @@ async def test_nothing_leaks_between_tenants_and_users(
                 assert {memory.text for memory in await memories.search("secret number", 20)} == own
             answer = await agent.run("secret number?", tenant=tenant, user=user)
             assert set(answer.state["recalled"]) == own
+
+
+async def test_an_agent_with_an_embedder_needs_no_graph_to_remember(path: Path) -> None:
+    facts = json.dumps({"facts": [{"name": "pet", "text": "Has a cat.", "kind": "fact"}]})
+    model = ScriptedModel(otherwise=lambda request: facts if request.schema else "Yes.")
+    async with Agent(model=model, threads=path, embedder=HashingEmbedder()) as agent:
+        assert (await agent.run("I have a cat", user="ann")).path == ("recall", "answer", "remember")
+        assert len(model.requests) == 1  # nobody has agreed
+        async with memories_of(agent, user="ann") as memories:
+            await memories.consent(True)
+        await agent.run("I have a cat", user="ann")
+        result = await agent.run("do I have a cat?", user="ann")
+        assert result.state["recalled"] == ["Has a cat."] and result.output == "Yes."
+        assert "- Has a cat." in model.requests[-2].messages[-1].text
+    async with Agent(model=ScriptedModel("Yes.")) as plain:
+        assert (await plain.run("hello", user="ann")).path == ("answer",)
+
+
+async def test_a_node_that_runs_again_after_a_crash_asks_no_model_again(path: Path) -> None:
+    model, down = ScriptedModel(otherwise=noted), [True]
+
+    async def last(state: Conversation) -> Conversation:
+        return {}
+
+    def broken(place: str) -> None:
+        if place == "memory.put.before" and down:
+            down.clear()
+            raise Killed
+
+    graph = Graph().add_node("remember", remember(model, consent=agreed)).add_node("last", last)
+    graph.add_edge(START, "remember").add_edge("remember", "last").add_edge("last", END)
+    async with Agent(graph, threads=path) as agent:
+        faults.listen(broken)
+        try:
+            with pytest.raises(Killed):
+                await agent.run("I have a cat", thread_id="t", user="ann")
+        finally:
+            faults.listen(None)
+        async with memories_of(agent, user="ann") as memories:
+            assert await memories.list() == []
+            await agent.resume("t", user="ann")
+            assert [memory.text for memory in await memories.list()] == ["I have a cat"]
+    assert len(model.requests) == 1
