@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 from weakref import WeakKeyDictionary
 
 from stretto.agent.project import find_project
+from stretto.agent.rounds import left_rounds
 from stretto.context import Run
 from stretto.errors import ConfigError, ThreadError
 from stretto.graph import Graph, new_turn
@@ -140,23 +141,23 @@ class Opened:
         return new_turn(message)
 
     async def begin(
-        self, earlier: Sequence[Message], new: Sequence[Message], thread_id: str
+        self, earlier: Sequence[Message], new: Sequence[Message], run: Run
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """The input of a turn in a thread, and the thread's state, which is empty for a new one.
 
-        What the turn before left open is closed: a tool call without a result gets one that says so. Turns
-        over the retention's limit are left out.
+        What the turn before left open is closed: what its tools did is told, and a tool call without a result
+        gets one that says so. Turns over the retention's limit are left out.
 
         Args:
             earlier: What was asked before, and never begun.
             new: What is asked. Messages that the thread knows are not added again.
-            thread_id: The thread.
+            run: Of the thread, with its journal.
 
         Raises:
             ThreadError: The thread waits for answers: a question would drop what it waits for.
         """
-        compiled = (await self.kept()).compiled
-        state, questions, unfinished = await thread_standing(compiled, thread_id)
+        compiled, thread_id = (await self.kept()).compiled, run.thread_id
+        state, questions, unfinished, pending = await thread_standing(compiled, thread_id)
         if questions:
             names = ", ".join(f"`{call_id}` ({_short(asked)})" for call_id, asked in questions.items())
             raise ThreadError(
@@ -166,6 +167,7 @@ class Opened:
         if unfinished:  # it failed or was left: nothing goes on from there
             await self.prune(compiled, thread_id, waiting=False, fresh=False)
         before: list[Any] = state.get("messages") or []
+        rounds = await left_rounds(run.journal, pending, before)
         known = {message.id for message in before}
         asked = {message.id: message for message in (*earlier, *new)}
         added = [message for message in asked.values() if message.id not in known]
@@ -174,7 +176,7 @@ class Opened:
         if len(new) > 1:
             turn["question"] = "\n\n".join(message.text for message in new)
         if all(isinstance(message, Message) for message in before):
-            whole = [*answered(before), *added]
+            whole = [*answered([*before, *rounds]), *added]
             whole = last_turns(whole, self._retention.turns or len(whole))
             if whole != [*before, *added]:
                 turn["messages"] = Overwrite(add_messages([], whole))

@@ -12,6 +12,7 @@ import msgspec
 from stretto._internal.plain import Plain
 from stretto.errors import ConfigError
 from stretto.messages import MEDIA, Message, Part, Text
+from stretto.questions import Answer
 from stretto.settings import Limits
 
 MOST = 4_000_000
@@ -25,13 +26,13 @@ class Asked(Plain, frozen=True):
     """What a turn is asked: a question, or answers to open questions; neither: go on where one was left."""
 
     message: Message | None = None
-    answers: dict[str, Any] | None = None
+    answers: dict[str, Answer] | None = None
 
     def packed(self) -> bytes:
         """As JSON; what JSON cannot say in an answer is not kept, and the answers have to be given again."""
         try:
             return _encoder.encode(self)
-        except TypeError:
+        except (TypeError, ValueError, RecursionError):
             return b"{}"
 
     @classmethod
@@ -50,7 +51,10 @@ def as_asked(question: Any, answers: Mapping[str, Any] | None) -> Asked:
         raise ConfigError("run() takes a question or `answers`, not both")
     if question is None and answers is None:
         raise ConfigError("run() needs a question, or answers to a paused thread's questions")
-    return Asked(answers=dict(answers)) if answers is not None else Asked(as_question(question))
+    if answers is None:
+        return Asked(as_question(question))
+    named = {call_id: each if isinstance(each, Answer) else Answer(each) for call_id, each in answers.items()}
+    return Asked(answers=named)
 
 
 def as_question(question: Any) -> Message:

@@ -156,7 +156,7 @@ async def _told(run: Run, playing: Coroutine[Any, Any, Result], hold: Hold | Non
     try:
         result = await playing
     except asyncio.CancelledError:
-        if hold is None or not hold.handing_over:
+        if hold is None or not hold.ticket.kept:
             ctx.emit(RunFinished(status="cancelled"))  # for the log: who watched has left
         raise
     except Exception as error:

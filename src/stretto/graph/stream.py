@@ -47,6 +47,8 @@ class ThreadStanding(NamedTuple):
     """What it waits for, by call id."""
     next: tuple[str, ...]
     """The nodes at which its last turn waits, failed or was left; empty where it ended."""
+    pending: tuple[str, ...] = ()
+    """The ids of their tasks that wrote nothing yet."""
 
 
 async def play(
@@ -182,7 +184,9 @@ async def thread_standing(compiled: Compiled, thread_id: str, *, lease: int = 0)
         ThreadOutdated: The graph was changed since, and cannot take it up.
     """
     snapshot = await _standing(compiled, _config(compiled, thread_id, None, lease), going_on=False)
-    return ThreadStanding(dict(snapshot.values or {}), questions_of(snapshot.interrupts), snapshot.next)
+    pending = tuple(task.id for task in snapshot.tasks if task.result is None)
+    questions = questions_of(snapshot.interrupts)
+    return ThreadStanding(dict(snapshot.values or {}), questions, snapshot.next, pending)
 
 
 async def add_to_thread(compiled: Compiled, run: Run, messages: Sequence[Message]) -> None:
