@@ -1,4 +1,4 @@
-"""A process is killed at every named fault point, and at any time: the next one finds all that was acknowledged.
+"""A process is killed at every named fault point, and at any time: what was acknowledged is found again.
 
 `story.py` plays, and is its own oracle; here is the endpoint, which counts what it is asked. `STRETTO_SEEDS`
 plays more seeds a point than two, and `make faults` sets it.
