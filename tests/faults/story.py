@@ -1,9 +1,9 @@
 """Plays a story of one agent in processes that are killed, and looks whether all of it is there at its end.
 
 Run as a program by the tests; `turns.py` has the processes. The story: a picture, a turn with tools, one that
-waits for a person, its answer to the next version of the graph, a fork, and threads that are deleted. Each step
-is noted outside once it has ended; a process that is begun `again` goes on behind the last note. Ends with the
-oracle: what was acknowledged is there, once, in order.
+waits for a person, its answer to the next version of the graph, a fork, and threads that are deleted. Each
+step is noted outside once it has ended; a process that is begun `again` goes on behind the last note. Ends
+with the oracle: what was acknowledged is there, once, in order.
 """
 
 import json
