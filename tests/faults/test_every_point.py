@@ -1,4 +1,4 @@
-"""A process is killed at every named fault point, and at any time: what was acknowledged is found again.
+"""A process is killed at every named fault point, and at any time: the next one finds what was acknowledged.
 
 `story.py` plays, and is its own oracle; here is the endpoint, which counts what it is asked. `STRETTO_SEEDS`
 plays more seeds a point than two, and `make faults` sets it.
@@ -34,8 +34,8 @@ ROUNDS: dict[str, list[list[tuple[str, str, str]]]] = {
     ],
     "Send it.": [[("send", "to", "ann")]],
 }
-ASKED = 1 + 3 + 2 + 1
-"""Requests of a story that is not killed, besides those for a summary, which no journal keeps."""
+ASKED = 1 + 3 + 2 + 1 + 2
+"""Requests of a story that is not killed; the last ones are for summaries."""
 PAID = ["A1", "A2", "ann"]
 _ids = itertools.count()
 
@@ -103,10 +103,18 @@ def case_of(folder: Path, seed: int, **more: Any) -> dict[str, Any]:
     }
 
 
-def noted(case: dict[str, Any], what: str) -> list[list[str]]:
+def noted(case: dict[str, Any], what: str | tuple[str, ...]) -> list[list[str]]:
     path = Path(case["log"])
     lines = path.read_text().splitlines() if path.exists() else []
     return [line.split() for line in lines if line.startswith(what)]
+
+
+def replies(case: dict[str, Any]) -> int:
+    """Replies of the model that are in the journal; the answer of a person is there, too."""
+    steps = [line[0] for line in noted(case, ("journalled", "start sent"))]
+    return steps.count("journalled") - (
+        "journalled" in steps[steps.index("start") :] if "start" in steps else 0
+    )
 
 
 async def told(play: Any, case: dict[str, Any]) -> bool:
@@ -114,14 +122,14 @@ async def told(play: Any, case: dict[str, Any]) -> bool:
     async with ChatServer(otherwise=answer) as server:
 
         def asked() -> int:
-            return sum(not is_summary(request) for request in server.requests)
+            return len(server.requests)
 
         case["url"] = server.url
         said = await play(case)
         killed, again = bool(said.get("killed")), 0
         if killed:
-            again = asked() - len(noted(case, "journalled"))
-            assert again in (0, 1), f"{again} requests are not in the journal"
+            again = max(0, asked() - len(noted(case, "journalled")))  # answers are in the journal too
+            assert again <= 1, f"{again} requests are not in the journal"
             said = await play({**case, "kill": [], "after": 0})
         assert said.get("done"), said.get("error")
         assert asked() <= ASKED + again, (
