@@ -13,11 +13,12 @@ from stretto._internal.plain import Plain
 from stretto.errors import ConfigError
 from stretto.messages import MEDIA, Message, Part, Text
 from stretto.questions import Answer
+from stretto.settings import Limits
 
 MOST = 4_000_000
 """Characters of a question; more is a document."""
 LONGEST_THREAD = 500
-"""Characters of a thread's id."""
+"""Characters of a thread's id, and of a user's."""
 _FORMS = "give text, Image(...), Audio(...), File(...), a list of these, or a Message of role user"
 
 
@@ -80,11 +81,28 @@ def as_question(question: Any) -> Message:
     return message if message.id else msgspec.structs.replace(message, id=uuid.uuid4().hex)
 
 
+def check_run(thread_id: Any, limits: Any, tenant: Any, user: Any) -> None:
+    """Raises ConfigError where no run can be in this thread (None: a new one), so limited, for this user."""
+    if thread_id is not None:
+        check_thread(thread_id)
+    check_user(tenant, user)
+    if not isinstance(limits, Limits):
+        raise ConfigError(f"limits is a `{type(limits).__name__}`; give Limits(steps=..., seconds=...)")
+
+
 def check_thread(thread_id: Any) -> None:
     """Raises ConfigError where `thread_id` cannot name a thread."""
     _check(thread_id, "the thread_id")
     if not 1 <= len(thread_id) <= LONGEST_THREAD:
         raise ConfigError(f"the thread_id has {len(thread_id)} characters; give 1 to {LONGEST_THREAD}")
+
+
+def check_user(tenant: Any, user: Any) -> None:
+    """Raises ConfigError where these cannot name a tenant and a user of theirs; empty is nobody."""
+    for name, what in ((tenant, "tenant"), (user, "user")):
+        _check(name, f"the {what}")
+        if len(name) > LONGEST_THREAD:
+            raise ConfigError(f"the {what} has {len(name)} characters; give at most {LONGEST_THREAD}")
 
 
 def _parts(question: Any) -> tuple[Part, ...]:

@@ -35,14 +35,16 @@ Ended = Literal["done", "interrupted", "failed", "stopped", "cancelled", "left"]
 
 _LIVE = """SELECT run_id, status, owner, until, kept, asked FROM runs
     WHERE thread_id = ? AND status IN ('waiting', 'playing') ORDER BY place"""
-_ARRIVE = """INSERT INTO runs (run_id, thread_id, tenant, agent, owner, status, kept, began, until, ended,
-    wish, taken_by, asked, result) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0, '', '', ?, ?)"""
-_TOKEN = """INSERT INTO leases (thread_id, token, run_id, tenant) VALUES (?, 1, ?, ?)
+_ARRIVE = """INSERT INTO runs (run_id, thread_id, tenant, user_id, agent, owner, status, kept, began, until,
+    ended, wish, taken_by, asked, result) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, '', '', ?, ?)"""
+_TOKEN = """INSERT INTO leases (thread_id, token, run_id, tenant, user_id) VALUES (?, 1, ?, ?, ?)
     ON CONFLICT (thread_id) DO UPDATE SET token = leases.token + 1, run_id = excluded.run_id,
-    tenant = excluded.tenant"""
+    tenant = excluded.tenant,
+    user_id = CASE excluded.user_id WHEN '' THEN leases.user_id ELSE excluded.user_id END"""
 _WISH = "UPDATE runs SET wish = ? WHERE run_id = ? AND status IN ('waiting', 'playing')"
 _KEPT_RUN = (
-    "SELECT thread_id, tenant, agent, asked, status, owner, until FROM runs WHERE run_id = ? AND kept = 1"
+    "SELECT thread_id, tenant, agent, asked, status, owner, until, user_id FROM runs "
+    "WHERE run_id = ? AND kept = 1"
 )
 _WISHES = "SELECT run_id, wish FROM runs WHERE owner = ? AND wish != '' AND status IN ('waiting', 'playing')"
 _WAITING = """SELECT run_id, asked FROM runs
@@ -75,6 +77,8 @@ class Ticket(NamedTuple):
     """What it was asked."""
     kept: bool = False
     """Whether its events are kept, and it goes on when its process ends."""
+    user: str = ""
+    """Of the tenant, whom it is for."""
 
 
 class Left(NamedTuple):
@@ -129,7 +133,8 @@ def arrive(connection: Connection, ticket: Ticket, policy: SecondTurn) -> Place:
         )
     reach("lease.take.before")
     status = "waiting" if live else "playing"
-    row = (ticket.run_id, ticket.thread_id, ticket.tenant, ticket.agent, this_process(), status)
+    whose = (ticket.run_id, ticket.thread_id, ticket.tenant, ticket.user, ticket.agent)
+    row = (*whose, this_process(), status)
     connection.execute(_ARRIVE, (*row, int(ticket.kept), now, now + PATIENCE, ticket.asked, b""))
     if not live:
         return Place(_token(connection, ticket), _close(connection, dead, now))
@@ -168,7 +173,7 @@ def take_up(connection: Connection, run_id: str) -> Ticket | None:
         "UPDATE runs SET owner = ?, until = ?, status = 'waiting' WHERE run_id = ?",
         (this_process(), now + PATIENCE, run_id),
     )
-    return Ticket(run_id, row[0], row[1], row[2], row[3], kept=True)
+    return Ticket(run_id, row[0], row[1], row[2], row[3], kept=True, user=row[7])
 
 
 def taken_in(connection: Connection, run_id: str) -> list[Left]:
@@ -270,7 +275,7 @@ def ended(connection: Connection, run_id: str) -> tuple[str, bytes]:
 
 
 def _token(connection: Connection, ticket: Ticket) -> int:
-    connection.execute(_TOKEN, (ticket.thread_id, ticket.run_id, ticket.tenant))
+    connection.execute(_TOKEN, (ticket.thread_id, ticket.run_id, ticket.tenant, ticket.user))
     query = "SELECT token FROM leases WHERE thread_id = ?"
     found = connection.execute(query, (ticket.thread_id,)).fetchone()
     reach("lease.take.after")
