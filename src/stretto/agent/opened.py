@@ -15,7 +15,7 @@ from stretto.errors import ConfigError, ThreadError
 from stretto.graph import Graph, new_turn
 from stretto.graph.ground import Compiled, Overwrite
 from stretto.graph.state import add_messages
-from stretto.graph.stream import thread_messages, thread_standing, with_deltas
+from stretto.graph.stream import add_to_thread, thread_messages, thread_standing, with_deltas
 from stretto.media.intake import take_in
 from stretto.media.ready import ReadyPictures
 from stretto.media.references import Held, MediaReferences, Quota, Swept
@@ -151,20 +151,24 @@ class Opened:
         Args:
             earlier: What was asked before, and never begun.
             new: What is asked. Messages that the thread knows are not added again.
-            run: Of the thread, with its journal.
+            run: Of the thread, with its lease and its journal.
 
         Raises:
             ThreadError: The thread waits for answers: a question would drop what it waits for.
         """
         compiled, thread_id = (await self.kept()).compiled, run.thread_id
-        state, questions, unfinished, pending = await thread_standing(compiled, thread_id)
+        standing = await thread_standing(compiled, thread_id)
+        if standing.ended and not standing.next:  # what its last nodes gave stays, which langgraph drops
+            await add_to_thread(compiled, run, [])
+            standing = await thread_standing(compiled, thread_id)
+        state, questions, pending = standing.state, standing.questions, standing.pending
         if questions:
             names = ", ".join(f"`{call_id}` ({_short(asked)})" for call_id, asked in questions.items())
             raise ThreadError(
                 f"thread `{thread_id}` waits for an answer to {names}; "
                 f"give run(thread_id=..., answers={{{next(iter(questions))!r}: ...}}) instead of a question"
             )
-        if unfinished:  # it failed or was left: nothing goes on from there
+        if standing.unfinished:  # it failed or was left: nothing goes on from there
             await self.prune(compiled, thread_id, waiting=False, fresh=False)
         before: list[Any] = state.get("messages") or []
         rounds = await left_rounds(run.journal, pending, before)

@@ -22,6 +22,8 @@ from stretto.threads import runs
 from stretto.threads.record import Recorder, Shown, events_after, packed, shown
 from stretto.threads.turns import Hold
 
+_LATE = 100
+"""Looks for the last event of a run that has ended."""
 _LOOK = 0.05
 """Seconds between two looks for events of a run in another process."""
 
@@ -76,6 +78,7 @@ class Running:
         store = await self._opened.kept()
         signal, place = asyncio.Event(), (asyncio.get_running_loop(), run_id)
         self._signals[place].add(signal)
+        late = 0
         try:
             while True:
                 signal.clear()
@@ -87,15 +90,15 @@ class Running:
                     yield event
                     if isinstance(event, RunFinished):
                         return
-                if status not in ("waiting", "playing"):
-                    if after == 0 or status == "left":
+                if status not in runs.LIVE:
+                    late += 1  # it tells its end after it has left the thread
+                    if after == 0 or status == "left" or late > _LATE:
                         raise ThreadError(
                             f"run `{run_id}` is not known here, or its process ended; "
                             "`await agent.recover()` takes up what was left"
                         )
-                    return
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(_LOOK if self._here(run_id) is None else None):
+                    async with asyncio.timeout(None if self._here(run_id) and not late else _LOOK):
                         await signal.wait()
         finally:
             self._signals[place].discard(signal)

@@ -110,9 +110,9 @@ class ThreadTurn:
         given = {call_id: each for call_id, each in (answers or {}).items() if call_id in standing.questions}
         if given:
             return await self._play(None, {}, given)
-        if standing.questions or (not standing.next and (seen is not None or self._hold.left)):
+        if standing.questions or (not standing.unfinished and (seen is not None or self._hold.left)):
             return Played(standing.state, standing.questions)
-        if not standing.next:
+        if not standing.unfinished:
             raise ThreadError(
                 f"thread `{self._run.thread_id}` was not left in the middle of a turn; ask it a question"
             )
@@ -167,7 +167,7 @@ class ThreadTurn:
             rest = _unsaid(rest, [*before[last + 1 :], *added])
         if rest.strip():
             added.append(Message("assistant", Message.assistant(rest).parts, id=f"{run.id}:stopped"))
-        if added or standing.next:
+        if added or standing.unfinished:
             await add_to_thread(compiled, run, added)
         if journal is not None:
             await journal.end()

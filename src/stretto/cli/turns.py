@@ -51,7 +51,7 @@ async def open_with_progress(agent: "Agent") -> None:
 
 
 async def turn(
-    agent: "Agent", question: list[Part | str], thread_id: str | None, *, show: bool, **whose: str
+    agent: "Agent", question: list[Part | str], thread_id: str | None, *, show: bool, **whose: Any
 ) -> Result:
     """One turn, for a `tenant` and `user` where they are given; live on the terminal where `show`."""
     if not show:

@@ -18,6 +18,8 @@ from stretto.threads.database import Connection
 
 PATIENCE = 10.0
 """Seconds after which a run that gives no sign is given up."""
+LIVE = ("waiting", "playing", "merged")
+"""What a run is until it has ended; merged: its question went into another one, whose end is its own."""
 KEPT = 86_400.0
 """Seconds for which the events of an ended run can be asked for."""
 
@@ -41,7 +43,7 @@ _TOKEN = """INSERT INTO leases (thread_id, token, run_id, tenant, user_id) VALUE
     ON CONFLICT (thread_id) DO UPDATE SET token = leases.token + 1, run_id = excluded.run_id,
     tenant = excluded.tenant,
     user_id = CASE excluded.user_id WHEN '' THEN leases.user_id ELSE excluded.user_id END"""
-_WISH = "UPDATE runs SET wish = ? WHERE run_id = ? AND status IN ('waiting', 'playing')"
+_WISH = "UPDATE runs SET wish = ? WHERE run_id = ? AND status IN ('waiting', 'playing', 'merged')"
 _KEPT_RUN = (
     "SELECT thread_id, tenant, agent, asked, status, owner, until, user_id FROM runs "
     "WHERE run_id = ? AND kept = 1"
@@ -270,7 +272,7 @@ def ended(connection: Connection, run_id: str) -> tuple[str, bytes]:
     if row is None:
         return "left", b""
     status, result, owner, until = row
-    gone = status in ("waiting", "playing") and _is_given_up(owner, until, time.time())
+    gone = status in LIVE and _is_given_up(owner, until, time.time())
     return "left" if gone else status, result
 
 

@@ -214,7 +214,7 @@ class Turns:
             status, result = await self._database.transact(
                 lambda connection: runs.ended(connection, run_id), writes=False
             )
-            if status not in ("waiting", "playing"):
+            if status not in runs.LIVE:
                 return result
             await asyncio.sleep(_LOOK)
 
