@@ -13,7 +13,7 @@ from stretto.agent.opened import Kept, Opened
 from stretto.agent.question import Asked
 from stretto.agent.rounds import left_rounds
 from stretto.context import Run, RunContext
-from stretto.errors import GraphError, ThreadError
+from stretto.errors import ThreadError
 from stretto.events import Retracted
 from stretto.graph.stream import Played, add_to_thread, play, thread_standing
 from stretto.messages import Message
@@ -147,10 +147,8 @@ class ThreadTurn:
             raise
         finally:
             self._hold.on_wish = _nothing
-        if playing.cancelled():
-            if self._hold.wish:
-                return None
-            raise GraphError("a node was cancelled from within: it awaited what something else had cancelled")
+        if playing.cancelled() and self._hold.wish:
+            return None
         return playing.result()
 
     async def _stopped(self, new: Sequence[Message]) -> Turned:
