@@ -1,4 +1,4 @@
-"""A process is killed at every named fault point, and at any time: the next one finds all that was told.
+"""A process is killed at every named fault point, and at any time: the next one finds what was acknowledged.
 
 `story.py` plays, and is its own oracle; here is the endpoint, which counts what it is asked. `STRETTO_SEEDS`
 plays more seeds a point than two, and `make faults` sets it.
@@ -27,8 +27,6 @@ SOURCE = Path(stretto.__file__).parent
 SEEDS = int(os.environ.get("STRETTO_SEEDS", "2"))
 TIMES = int(os.environ.get("STRETTO_FAULT_TIMES", "20"))
 LANES = 2
-WAIT = 120 + 30 * SEEDS * 10
-"""Seconds for a test on a machine that has much else to do."""
 ROUNDS: dict[str, list[list[tuple[str, str, str]]]] = {
     "Do it.": [
         [("look", "place", "here"), ("write", "text", "note"), ("pay", "order", "A1")],
@@ -36,8 +34,8 @@ ROUNDS: dict[str, list[list[tuple[str, str, str]]]] = {
     ],
     "Send it.": [[("send", "to", "ann")]],
 }
-ASKED = 1 + 3 + 2 + 1
-"""Requests of a story that is not killed, besides those for a summary, which no journal keeps."""
+ASKED = 1 + 3 + 2 + 1 + 2
+"""Requests of a story that is not killed; the last ones are for summaries."""
 PAID = ["A1", "A2", "ann"]
 _ids = itertools.count()
 
@@ -124,7 +122,7 @@ async def told(play: Any, case: dict[str, Any]) -> bool:
     async with ChatServer(otherwise=answer) as server:
 
         def asked() -> int:
-            return sum(not is_summary(request) for request in server.requests)
+            return len(server.requests)
 
         case["url"] = server.url
         said = await play(case)
@@ -185,14 +183,13 @@ def killed_at(point: str, seed: int, often: int) -> Any:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(WAIT)
 async def test_every_fault_point_is_reached_by_the_story(tmp_path: Path) -> None:
     async with player() as play:
         assert set(await reached(play, tmp_path / "whole")) == points()
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(WAIT)
+@pytest.mark.timeout(900)
 async def test_nothing_acknowledged_is_lost_and_nothing_done_twice_wherever_a_process_is_killed(
     tmp_path: Path,
 ) -> None:
@@ -207,7 +204,7 @@ async def test_nothing_acknowledged_is_lost_and_nothing_done_twice_wherever_a_pr
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(WAIT)
+@pytest.mark.timeout(900)
 async def test_nothing_acknowledged_is_lost_and_nothing_done_twice_whenever_a_process_is_killed(
     tmp_path: Path,
 ) -> None:

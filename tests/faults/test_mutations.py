@@ -114,8 +114,8 @@ MUTATIONS = [
     Mutation(
         "a run that has not begun is not handed over",
         "agent/running.py",
-        "            await hold.end(packed)",
-        "            pass",
+        '            await hold.end("cancelled", packed)\n\n',
+        "            pass\n\n",
         "agent/test_running.py::test_a_run_that_has_not_begun_when_its_agent_closes_is_left_to_the_next",
         slow=True,
     ),

@@ -122,8 +122,7 @@ async def test_a_run_gives_signs_of_life_and_is_not_given_up(
         async with asyncio.timeout(10):
             while await saver.file.transact(until, writes=False) == first:
                 await asyncio.sleep(0.005)
-        hold.status = "done"
-        await hold.end(lambda result: b"")
+        await hold.end("done", lambda result: b"")
         assert await saver.file.transact(lambda c: c.execute("SELECT * FROM runs").fetchone()) is None
 
 
@@ -133,7 +132,6 @@ async def test_ended_runs_are_forgotten_after_a_day(tmp_path: Path, monkeypatch:
         for number, at in enumerate((0.0, 1000.0, runs.KEPT + 500)):
             monkeypatch.setattr("stretto.threads.runs.time.time", lambda at=at: 1e9 + at)
             hold = await turns.arrive(Ticket(f"r{number}", "t", "default", "agent", b"{}", True), "reject")
-            hold.status = "done"
-            await hold.end(lambda result: b"")
+            await hold.end("done", lambda result: b"")
         kept = await saver.file.transact(lambda c: c.execute("SELECT run_id FROM runs").fetchall())
         assert [name for (name,) in kept] == ["r1", "r2"]

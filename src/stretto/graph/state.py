@@ -53,6 +53,8 @@ class Conversation(TypedDict, total=False):
     """The way this turn takes."""
     hits: list[Hit]
     """What the knowledge base found."""
+    recalled: list[str]
+    """What is remembered of the person, from other conversations too."""
     looks: Annotated[list[Look], gather]
     """What was seen in pictures."""
     citations: list[Citation]
@@ -76,6 +78,7 @@ def new_turn(question: Any, **more: Any) -> dict[str, Any]:
         "question": message.text,
         "route": "",
         "hits": [],
+        "recalled": [],
         "looks": None,
         "citations": [],
         "missing": None,

@@ -14,7 +14,14 @@ from typing import Any, NoReturn, cast
 
 from stretto._internal.bridge import run_sync
 from stretto.context import Run, RunContext, running_context, use_context
-from stretto.errors import GraphError, LimitReached, ModelNotFound, NodeTimeout, OutputInvalid
+from stretto.errors import (
+    GraphError,
+    LimitReached,
+    ModelNotFound,
+    NodeTimeout,
+    OutputInvalid,
+    ThreadError,
+)
 from stretto.events import ErrorRaised, NodeFinished, NodeStarted
 from stretto.graph.body import Body, is_update
 from stretto.graph.call import bind, shape_of
@@ -25,6 +32,7 @@ from stretto.graph.retry import ONCE
 from stretto.results import Missing
 
 Reducer = Callable[[Any, Any], Any]
+_FROM_WITHIN = "was cancelled from within: it awaited what something else had cancelled"
 _plain_runs: OrderedDict[int, tuple[Any, Run]] = OrderedDict()
 """The runs of graphs that were invoked without our runner, by the identity of langgraph's run control."""
 
@@ -181,6 +189,11 @@ class Step(Runnable[Any, Any]):
             ask(pause)
         if isinstance(raised, OutputInvalid):
             await ctx.steps.unsay()  # who runs this node again, asks again
+        if isinstance(raised, asyncio.CancelledError):
+            if not cast("asyncio.Task[Any]", asyncio.current_task()).cancelling():
+                _fail(GraphError(f"node `{ctx.node}` {_FROM_WITHIN}"), ctx, began)
+            with suppress(ThreadError):  # whoever goes on need not do it again
+                await ctx.steps.flush()
         if isinstance(raised, GraphBubbleUp) or not isinstance(raised, Exception):
             raise raised
         fallback = self._node.fallback

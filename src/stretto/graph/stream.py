@@ -49,6 +49,8 @@ class ThreadStanding(NamedTuple):
     """The nodes at which its last turn waits, failed or was left."""
     ended: tuple[str, ...] = ()
     """Nodes that came to their end in its last step, which did not."""
+    pending: tuple[str, ...] = ()
+    """The ids of the tasks that wrote nothing yet."""
 
     @property
     def unfinished(self) -> bool:
@@ -189,9 +191,13 @@ async def thread_standing(compiled: Compiled, thread_id: str, *, lease: int = 0)
         ThreadOutdated: The graph was changed since, and cannot take it up.
     """
     snapshot = await _standing(compiled, _config(compiled, thread_id, None, lease), going_on=False)
-    ended = tuple(task.name for task in snapshot.tasks if task.name not in snapshot.next)
-    state = dict(snapshot.values or {})
-    return ThreadStanding(state, questions_of(snapshot.interrupts), snapshot.next, ended)
+    return ThreadStanding(
+        dict(snapshot.values or {}),
+        questions_of(snapshot.interrupts),
+        snapshot.next,
+        ended=tuple(task.name for task in snapshot.tasks if task.name not in snapshot.next),
+        pending=tuple(task.id for task in snapshot.tasks if task.result is None),
+    )
 
 
 async def add_to_thread(compiled: Compiled, run: Run, messages: Sequence[Message]) -> None:

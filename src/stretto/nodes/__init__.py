@@ -7,7 +7,8 @@ shown.py     what a model is shown                voice.py    what a person sees
 say.py       says a fixed text                    quote.py    puts the source's words below an answer
 budgeted.py  holds a model's calls to the run's budgets
 approve.py   asks a person                   fitted.py    what of a conversation is sent
-compact.py   sums up its older turns
+compact.py   sums up its older turns         remember.py  notes what a person says of themselves
+recall.py    shows the model such notes
 """
 
 from stretto.nodes.approve import approve
@@ -15,6 +16,8 @@ from stretto.nodes.budgeted import affordable
 from stretto.nodes.compact import compact
 from stretto.nodes.llm import llm
 from stretto.nodes.quote import quote
+from stretto.nodes.recall import recall
+from stretto.nodes.remember import remember
 from stretto.nodes.retrieve import retrieve
 from stretto.nodes.route import Route, ask_model, load_routes, nearest, route, rules
 from stretto.nodes.say import say
@@ -31,6 +34,8 @@ __all__ = [
     "load_routes",
     "nearest",
     "quote",
+    "recall",
+    "remember",
     "retrieve",
     "route",
     "rules",

@@ -15,6 +15,7 @@ from stretto.models.protocol import ChatModel, Embedder, Reply
 from stretto.nodes.budgeted import affordable, context_for
 from stretto.nodes.fitted import fitted
 from stretto.nodes.node import ALL_TURNS, NodeFunction, State, Update, declares, question_of
+from stretto.nodes.recall import noted
 from stretto.nodes.route import Choice
 from stretto.nodes.shown import looks_text, numbered, seen, shown
 from stretto.nodes.voice import fitting, spoken
@@ -67,7 +68,7 @@ def llm(
     form = schema if isinstance(schema, Form) or schema is None else Form(schema)
 
     @declares(
-        reads=("messages", "question", "hits", "looks", "missing", "summary"),
+        reads=("messages", "question", "hits", "looks", "missing", "summary", "recalled"),
         writes=("messages", "output", "citations"),
         effects="external" if tools else "none",
     )
@@ -76,7 +77,7 @@ def llm(
         hits, turns = await context_for(state.get("hits") or (), ctx, passages=passages, history=least)
         known = {"question": question_of(state), "passages": numbered(hits), "looks": looks_text(state)}
         known |= values(state) if values else {}
-        conversation = await shown(state, model, prompt, ask, known, turns, ctx)
+        conversation = noted(await shown(state, model, prompt, ask, known, turns, ctx), state)
         text = say_missing(state.get("missing") or (), ctx) if form is None else ""
         down = len(ctx.run.missing)
         offered = await offer(state, ctx) if offer else None
