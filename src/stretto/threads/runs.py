@@ -247,8 +247,8 @@ def fence(thread_id: str, token: int) -> Callable[[Connection], None]:
     def check(connection: Connection) -> None:
         if not holds(connection, thread_id, token):
             raise ThreadConflict(
-                f"another turn took thread `{thread_id}` over while this one ran, or it was deleted; this one "
-                "goes on no further: ask again"
+                f"another turn took thread `{thread_id}` over while this one ran, or it was deleted; "
+                "this one goes on no further: ask again"
             )
 
     return check
