@@ -252,3 +252,18 @@ async def test_a_node_that_runs_again_after_a_crash_asks_no_model_again(path: Pa
             await agent.resume("t", user="ann")
             assert [memory.text for memory in await memories.list()] == ["I have a cat"]
     assert len(model.requests) == 1
+
+
+@pytest.mark.slow
+async def test_the_same_in_postgres(postgres: str) -> None:
+    async with Agent(remembering(consent=agreed), threads=postgres, embedder=HashingEmbedder()) as agent:
+        await agent.run("I have a cat. I drink tea", thread_id="a", user="ann")
+        result = await agent.run("who is my cat?", thread_id="b", user="ann")
+        assert result.state["recalled"] == ["I have a cat", "I drink tea"]
+        assert (await agent.run("who is my cat?", thread_id="c", user="bob")).state["recalled"] == []
+        async with threads_of(agent) as threads:
+            assert set(await threads.delete_of(user="ann")) == {"a", "b"}
+    async with memories_of(postgres, user="ann") as memories:
+        assert await memories.list() == [] and await memories.forget() == 0
+    async with memories_of(postgres, user="bob") as memories:
+        assert [memory.text for memory in await memories.list()] == ["who is my cat?"]

@@ -1,9 +1,9 @@
 """Plays a story of one agent in processes that are killed, and looks whether all of it is there at its end.
 
 Run as a program by the tests; `turns.py` has the processes. The story: a picture, a turn with tools, one that
-waits for a person, its answer to the next version of the graph, a fork, and threads that are deleted. Each
-step is noted outside once it has ended; a process that is begun `again` goes on behind the last note. Ends
-with the oracle: what was acknowledged is there, once, in order.
+waits for a person, its answer to the next version of the graph, a fork, threads that are deleted, and users
+of whom something is remembered, or forgotten. Each step is noted outside once it has ended; a process that is
+begun `again` goes on behind the last note. Ends with the oracle: what was acknowledged is there, once.
 """
 
 import json
@@ -17,7 +17,7 @@ from typing import Any
 from turns import lines, note, serve, tools_of
 
 from stretto import Agent, Image, Model, RunContext, tool
-from stretto.agent import threads_of
+from stretto.agent import memories_of, threads_of
 from stretto.events import Event, Retracted, RunFinished, TextDelta
 from stretto.graph import END, START, Conversation, Graph
 from stretto.media.references import MediaReferences
@@ -163,8 +163,14 @@ class Story:
             await self.answered(step, result, thread_id)
 
     async def let_go(self) -> None:
-        """A fork whose media are released, a thread that is deleted, and what nobody holds is swept."""
+        """Something is remembered and something forgotten; a fork whose media are released, a thread that is
+        deleted; what nobody holds is swept."""
         kept = await self.agent._opened.kept()
+        for user in ("ann", "bob"):
+            async with memories_of(self.agent, user=user) as memories:
+                if user == "bob" or not self.is_done("remembered"):
+                    await memories.consent(True)
+        note(self.log, "done", "remembered")
         async with threads_of(self.agent) as threads:
             if not self.is_done("forked"):
                 await threads.delete(["fork"])
@@ -172,6 +178,7 @@ class Story:
                 note(self.log, "done", "forked")
             await MediaReferences(kept.database).release("fork")
             await threads.delete(["fork", "gone"])
+            await threads.delete_of(user="bob")
         await self.agent.sweep_media(older_than=-60)
 
     async def check(self) -> None:
@@ -186,6 +193,11 @@ class Story:
         store = store_at(self.case.get("media") or f"{self.case['threads']}.media")
         assert len(media) == 1 and media == held
         assert {each.reference async for each in store.kept()} == media
+        for user in ("ann", "bob"):
+            async with memories_of(self.agent, user=user) as memories:
+                assert await memories.consent() == (user == "ann"), (
+                    f"what {user} said is not kept, or not gone"
+                )
         for thread_id in ("gone", "fork"):
             known = await kept.database.transact(lambda c, name=thread_id: is_known(c, name), writes=False)
             assert not known, f"something is left of thread {thread_id}"
