@@ -15,8 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from stretto.errors import ModelNotFound
+
+settings.register_profile("stretto", derandomize=True, deadline=None)
+settings.load_profile("stretto")
 
 _GUARD = Path(__file__).parent / "no_network"
 
