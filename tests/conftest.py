@@ -15,8 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from stretto.errors import ModelNotFound
+
+settings.register_profile("stretto", derandomize=True, deadline=None)
+settings.load_profile("stretto")
 
 _GUARD = Path(__file__).parent / "no_network"
 
@@ -123,7 +127,11 @@ def postgres_server() -> Iterator[str]:
             try:
                 subprocess.run([binaries / "postgres", "-V"], capture_output=True, check=True, **user)
             except PermissionError:  # the environment is in a folder that is root's alone
-                binaries = shutil.copytree(binaries.parent, folder / "pginstall") / "bin"
+                package = binaries.parents[1]
+                for part in (package, package.with_name(f"{package.name}.libs")):
+                    if part.is_dir():  # the libraries of the wheel lie beside it
+                        shutil.copytree(part, folder / part.name)
+                binaries = folder / package.name / "pginstall" / "bin"
         with _started(folder, binaries, **user) as url:
             yield url
     except PermissionError as error:

@@ -225,3 +225,18 @@ async def test_one_in_memory_takes_no_files_and_is_gone_when_closed(
         file.close()
     assert files[0].transact_now(count) == 0 and not list(tmp_path.iterdir())
     files[0].close()
+
+
+async def test_a_file_is_erased_while_its_log_is_carried_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stretto._internal.sqlite_file._OFTEN", 1)
+    monkeypatch.setattr("stretto._internal.sqlite_file._LONG", 1)
+    file = opened(tmp_path / "kept.sqlite")
+    for _ in range(20):
+        erasing = asyncio.create_task(file.erase())
+        while not erasing.done():
+            await file.transact(add)
+            await asyncio.sleep(0.001)
+        await erasing
+    file.close()

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from stretto import Agent, tool
+from stretto.agent.threads import threads_of
 from stretto.context import RunContext
-from stretto.errors import GraphError, ThreadError
+from stretto.errors import GraphError, ThreadConflict, ThreadError
 from stretto.events import Event, RunFinished, TextDelta
 from stretto.graph import END, START, Conversation, Graph
 from stretto.messages import Message, ToolCall
@@ -181,4 +182,32 @@ async def test_a_node_that_is_cancelled_from_within_fails_its_run(tmp_path: Path
     assert [event async for event in agent.follow(started.run_id)][-1].status == "failed"
     with pytest.raises(GraphError, match="cancelled from within"):
         await agent.run("a question", thread_id="t")
+    await agent.close()
+
+
+@pytest.mark.parametrize("again", [False, True])
+async def test_a_thread_that_is_deleted_while_it_is_answered_does_not_come_back(
+    again: bool, tmp_path: Path
+) -> None:
+    inside, gate = asyncio.Event(), asyncio.Event()
+
+    async def play(state: Conversation) -> Conversation:
+        inside.set()
+        await (gate.wait() if state["messages"][-1].text == "a secret" else asyncio.sleep(0))
+        return {"messages": [Message.assistant("Well.")], "output": "Well."}
+
+    agent = Agent(one_node(play), threads=tmp_path / "t.sqlite")
+    turn = asyncio.create_task(agent.run("a secret", thread_id="t"))
+    await inside.wait()
+    async with threads_of(agent) as threads:
+        assert await threads.delete(["t"], force=True) == ["t"]
+        if again:
+            await agent.run("hello", thread_id="t")
+        gate.set()
+        with pytest.raises(ThreadConflict, match="or it was deleted"):
+            await turn
+        assert [message.text for message in await agent.messages("t")] == (
+            ["hello", "Well."] if again else []
+        )
+        assert again or (await threads.list() == [] and await threads.delete(["t"]) == [])
     await agent.close()

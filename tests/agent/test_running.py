@@ -207,6 +207,24 @@ async def test_resume_goes_on_where_a_turn_was_left(tmp_path: Path) -> None:
     await agent.close()
 
 
+async def test_a_run_that_ended_and_did_not_tell_so_tells_it_to_who_follows(
+    tmp_path: Path,
+) -> None:
+    agent = Agent(model=ScriptedModel(["Well."]), threads=tmp_path / "t.sqlite")
+    started = await agent.start("a question", thread_id="t")
+    whole = [event async for event in agent.follow(started.run_id)]
+    database = (await agent._opened.kept()).database
+    query = "DELETE FROM events WHERE run_id = ? AND number = ?"
+    await database.transact(lambda c: c.execute(query, (started.run_id, whole[-1].number)) and None)
+    for _ in range(2):
+        again = [event async for event in agent.follow(started.run_id)]
+        assert [event.number for event in again] == [event.number for event in whole]
+        assert isinstance(again[-1], RunFinished) and again[-1].result is not None
+        assert again[-1].result.output == "Well."
+    assert [event async for event in agent.follow(started.run_id, after=whole[-1].number)] == []
+    await agent.close()
+
+
 CHILD = """
 import asyncio, sys
 from pathlib import Path

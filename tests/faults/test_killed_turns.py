@@ -83,7 +83,7 @@ async def killed_and_gone_on(play: Any, case: dict[str, Any], chance: random.Ran
             said = await play(case)
         assert said.get("output") == "Let me see.\n\nLet me see.\n\nDone.", said
         if journalled:  # before that the turn may not even have begun
-            assert len(server.requests) - first == 3 - journalled
+            assert len(server.requests) - first <= 3 - journalled  # a reply may be kept, and not noted yet
     return killed
 
 

@@ -87,6 +87,9 @@ async def turn(case: dict[str, Any]) -> dict[str, Any]:
             with suppress(ThreadError):  # it was killed before it came to its thread
                 result = await agent.resume("t")
                 return {"output": result.output, "questions": result.interrupts}
+            said = [message.text for message in await agent.messages("t") if message.role == "assistant"]
+            if said:  # it was killed once its turn had ended
+                return {"output": "\n\n".join(said), "questions": {}}
         result = await agent.run(
             None if case.get("answers") else "go", thread_id="t", answers=case.get("answers")
         )

@@ -124,12 +124,21 @@ class SqliteFile:
             try:
                 with closing(self._own(timeout=self._patience)) as connection:
                     connection.execute("VACUUM")
-                    held = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+                    held = self._still_held(connection)
             except sqlite3.Error as error:
                 raise self._refusal(f"`{self.path}`, which still holds what was dropped: {error}") from None
             if held:
                 raise self._refusal(f"`{self.path}`, whose log still holds what was dropped: others read it")
             self._erased = asked
+
+    def _still_held(self, connection: sqlite3.Connection) -> bool:
+        """Empties the log; whether others still held it at the end of our patience."""
+        until = time.monotonic() + self._patience
+        while connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+            if time.monotonic() >= until:  # sqlite itself does not wait for another one who empties it
+                return True
+            time.sleep(0.01)
+        return False
 
     def close(self) -> None:
         """Closes the file; the next call opens it again. May be called twice."""

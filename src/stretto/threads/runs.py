@@ -39,7 +39,7 @@ _LIVE = """SELECT run_id, status, owner, until, kept, asked FROM runs
     WHERE thread_id = ? AND status IN ('waiting', 'playing') ORDER BY place"""
 _ARRIVE = """INSERT INTO runs (run_id, thread_id, tenant, user_id, agent, owner, status, kept, began, until,
     ended, wish, taken_by, asked, result) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, '', '', ?, ?)"""
-_TOKEN = """INSERT INTO leases (thread_id, token, run_id, tenant, user_id) VALUES (?, 1, ?, ?, ?)
+_TOKEN = """INSERT INTO leases (thread_id, token, run_id, tenant, user_id) VALUES (?, ?, ?, ?, ?)
     ON CONFLICT (thread_id) DO UPDATE SET token = leases.token + 1, run_id = excluded.run_id,
     tenant = excluded.tenant,
     user_id = CASE excluded.user_id WHEN '' THEN leases.user_id ELSE excluded.user_id END"""
@@ -252,8 +252,8 @@ def fence(thread_id: str, token: int) -> Callable[[Connection], None]:
     def check(connection: Connection) -> None:
         if not holds(connection, thread_id, token):
             raise ThreadConflict(
-                f"another turn took thread `{thread_id}` over while this one ran, which goes on no further; "
-                "ask again"
+                f"another turn took thread `{thread_id}` over while this one ran, or it was deleted; "
+                "this one goes on no further: ask again"
             )
 
     return check
@@ -266,9 +266,9 @@ def owns(connection: Connection, run_id: str) -> bool:
 
 
 def holds(connection: Connection, thread_id: str, token: int) -> bool:
-    """Whether no later turn was given the thread."""
+    """Whether no later turn was given the thread, and it was not deleted."""
     found = connection.execute("SELECT token FROM leases WHERE thread_id = ?", (thread_id,)).fetchone()
-    return found is None or found[0] == token
+    return found is not None and found[0] == token
 
 
 def ended(connection: Connection, run_id: str) -> tuple[str, bytes]:
@@ -282,7 +282,8 @@ def ended(connection: Connection, run_id: str) -> tuple[str, bytes]:
 
 
 def _token(connection: Connection, ticket: Ticket) -> int:
-    connection.execute(_TOKEN, (ticket.thread_id, ticket.run_id, ticket.tenant, ticket.user))
+    first = time.time_ns() // 1000  # higher than any that was given out before the thread was deleted
+    connection.execute(_TOKEN, (ticket.thread_id, first, ticket.run_id, ticket.tenant, ticket.user))
     query = "SELECT token FROM leases WHERE thread_id = ?"
     found = connection.execute(query, (ticket.thread_id,)).fetchone()
     reach("lease.take.after")

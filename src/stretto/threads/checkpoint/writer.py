@@ -103,12 +103,12 @@ class OneWriter:
         if len(self._refused) > _REFUSED:
             self._refused.pop(next(iter(self._refused)), None)  # a database may work in threads
         raise ThreadConflict(
-            f"another turn took thread `{place[0]}` further while this one ran, and this one is not kept; "
-            "run one turn of a thread at a time, and ask again"
+            f"another turn took thread `{place[0]}` further while this one ran, or it was deleted; this one "
+            "is not kept: run one turn of a thread at a time, and ask again"
         )
 
 
 def _holds_lease(connection: Connection, place: Place, given: Mapping[str, Any]) -> bool:
-    """Whether no later turn was given the thread; a config without a token is not asked."""
+    """Whether the thread is there, and no later turn has it; a config without a token is not asked."""
     token = given.get(LEASE)
     return token is None or holds(connection, place[0], token)
