@@ -180,8 +180,11 @@ async def test_a_run_has_ended_exactly_when_its_events_say_so(tmp_path: Path) ->
     await database.transact(lambda connection: connection.execute("UPDATE runs SET until = 0"))
     second = Agent(model=ScriptedModel([]), threads=tmp_path / "t.sqlite")
     assert await second.recover() == [started.run_id]
+    await asyncio.wait([second._running._tasks[started.run_id][0]])
+    kept = "SELECT COUNT(*) FROM events WHERE run_id = ?"
+    count = await database.transact(lambda c: c.execute(kept, (started.run_id,)).fetchone()[0], writes=False)
     events = [event async for event in second.follow(started.run_id)]
-    assert [event.number for event in events] == list(range(1, len(events) + 1))
+    assert [event.number for event in events] == list(range(1, count + 1))
     assert [isinstance(event, RunFinished) for event in events].count(True) == 1
     assert (await second.result(started.run_id)).output == "Well."
     await agent.close()

@@ -36,7 +36,7 @@ MUTATIONS = [
     Mutation(
         "the token of a lease is not looked at",
         "threads/runs.py",
-        "return found is None or found[0] == token",
+        "return found is not None and found[0] == token",
         "return True",
         "threads/test_turns.py::test_a_worker_that_was_paused_past_its_lease_writes_only_if_nobody_took_the_thread",
         slow=True,
@@ -86,8 +86,8 @@ MUTATIONS = [
     Mutation(
         "a call that was left gets no answer",
         "agent/opened.py",
-        "whole = [*answered(before), *added]",
-        "whole = [*before, *added]",
+        "whole = [*answered([*before, *rounds]), *added]",
+        "whole = [*before, *rounds, *added]",
         "agent/test_left_threads.py::test_a_call_left_in_a_tool_node_is_answered_when_the_thread_goes_on",
     ),
     Mutation(
@@ -100,8 +100,8 @@ MUTATIONS = [
     Mutation(
         "a turn whose last nodes have ended counts as ended",
         "graph/stream.py",
-        "ended = tuple(task.name for task in snapshot.tasks if task.name not in snapshot.next)",
-        "ended = ()",
+        "ended=tuple(task.name for task in snapshot.tasks if task.name not in snapshot.next),",
+        "ended=(),",
         "agent/test_killed_steps.py",
     ),
     Mutation(
