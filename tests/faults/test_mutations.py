@@ -38,8 +38,7 @@ MUTATIONS = [
         "threads/runs.py",
         "return found is not None and found[0] == token",
         "return True",
-        "threads/test_turns.py::test_a_worker_that_was_paused_past_its_lease_writes_only_if_nobody_took_the_thread",
-        slow=True,
+        "threads/test_turns.py::test_a_turn_whose_thread_another_one_was_given_writes_nothing_before_that_one_does",
     ),
     Mutation(
         "a checkpoint need not follow the tip",

@@ -12,7 +12,7 @@ import pytest
 
 from stretto import Agent
 from stretto._internal.owner import is_gone, this_process
-from stretto.errors import ThreadBusy
+from stretto.errors import ThreadBusy, ThreadConflict
 from stretto.graph import END, START, Conversation, Graph
 from stretto.messages import Message
 from stretto.threads import runs
@@ -94,6 +94,23 @@ def test_a_worker_that_was_paused_past_its_lease_writes_only_if_nobody_took_the_
     finally:
         child.kill()
         child.communicate()
+
+
+async def test_a_turn_whose_thread_another_one_was_given_writes_nothing_before_that_one_does(
+    tmp_path: Path,
+) -> None:
+    async def overtaken(state: Conversation) -> Conversation:
+        database = (await agent._opened.kept()).database
+        await database.transact(lambda c: c.execute("UPDATE leases SET token = token + 1") and None)
+        return {"messages": [Message.assistant("too late")]}
+
+    graph = Graph().add_node("overtaken", overtaken)
+    graph.add_edge(START, "overtaken").add_edge("overtaken", END)
+    agent = Agent(graph, threads=tmp_path / "t.sqlite")
+    with pytest.raises(ThreadConflict):
+        await agent.run("slow", thread_id="t")
+    assert "too late" not in [message.text for message in await agent.messages("t")]
+    await agent.close()
 
 
 def test_an_owner_is_gone_when_its_process_ended() -> None:
