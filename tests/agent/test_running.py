@@ -210,21 +210,30 @@ async def test_resume_goes_on_where_a_turn_was_left(tmp_path: Path) -> None:
     await agent.close()
 
 
-async def test_a_run_that_ended_and_did_not_tell_so_tells_it_to_who_follows(
-    tmp_path: Path,
+@STORES
+async def test_a_run_that_was_merged_is_alive_until_the_one_it_went_into_ends(
+    kind: str, tmp_path: Path
 ) -> None:
-    agent = Agent(model=ScriptedModel(["Well."]), threads=tmp_path / "t.sqlite")
-    started = await agent.start("a question", thread_id="t")
-    whole = [event async for event in agent.follow(started.run_id)]
-    database = (await agent._opened.kept()).database
-    query = "DELETE FROM events WHERE run_id = ? AND number = ?"
-    await database.transact(lambda c: c.execute(query, (started.run_id, whole[-1].number)) and None)
-    for _ in range(2):
-        again = [event async for event in agent.follow(started.run_id)]
-        assert [event.number for event in again] == [event.number for event in whole]
-        assert isinstance(again[-1], RunFinished) and again[-1].result is not None
-        assert again[-1].result.output == "Well."
-    assert [event async for event in agent.follow(started.run_id, after=whole[-1].number)] == []
+    gate = asyncio.Event()
+
+    async def pause(number: int) -> None:
+        if number == 3:
+            await gate.wait()
+
+    agent = Agent(speaking(pause), threads=threads_of(kind, tmp_path), second_turn="merge")
+    first = await agent.start("one", thread_id="t")
+    second = await agent.start("two", thread_id="t")
+    store = await agent._opened.kept()
+    async with asyncio.timeout(20):
+        while not any(hold.taken_by for hold in store.turns._holds.values()):
+            await asyncio.sleep(0.001)
+    reading = asyncio.create_task(agent.result(second.run_id))
+    await asyncio.sleep(0)
+    assert not reading.done()
+    gate.set()
+    assert (await reading).run_id == first.run_id and (await agent.result(first.run_id)).status == "done"
+    events = [event async for event in agent.follow(second.run_id, after=1)]
+    assert isinstance(events[-1], RunFinished) and events[-1].run_id == second.run_id
     await agent.close()
 
 

@@ -19,11 +19,9 @@ from stretto.events import Event, RunFinished
 from stretto.observe import logged
 from stretto.results import Result
 from stretto.threads import runs
-from stretto.threads.record import Recorder, Shown, events_after, last_event, packed, shown, tell_end
+from stretto.threads.record import Recorder, Shown, events_after, packed, shown
 from stretto.threads.turns import Hold
 
-_LATE = 40
-"""Looks for the last event of a run that has ended."""
 _LOOK = 0.05
 """Seconds between two looks for events of a run in another process."""
 
@@ -78,11 +76,10 @@ class Running:
         store = await self._opened.kept()
         signal, place = asyncio.Event(), (asyncio.get_running_loop(), run_id)
         self._signals[place].add(signal)
-        late = 0
         try:
             while True:
                 signal.clear()
-                status, result = await store.database.transact(
+                status, _ = await store.database.transact(
                     lambda connection: runs.ended(connection, run_id), writes=False
                 )
                 async for event in events_after(store.database, run_id, after):
@@ -91,20 +88,14 @@ class Running:
                     if isinstance(event, RunFinished):
                         return
                 if status not in runs.LIVE:
-                    last = await last_event(store.database, run_id)
-                    if isinstance(last, RunFinished) and last.number <= after:
-                        return
-                    if last is None or status == "left":
+                    if after == 0 or status == "left":
                         raise ThreadError(
                             f"run `{run_id}` is not known here, or its process ended; "
                             "`await agent.recover()` takes up what was left"
                         )
-                    late += 1  # it tells its end after it has left the thread
-                    if late > _LATE:  # its process ended between the two
-                        yield await tell_end(store.database, last, status, result)
-                        return
+                    return
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(None if self._here(run_id) and not late else _LOOK):
+                    async with asyncio.timeout(None if self._here(run_id) else _LOOK):
                         await signal.wait()
         finally:
             self._signals[place].discard(signal)

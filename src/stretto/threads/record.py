@@ -13,7 +13,6 @@ from stretto._internal.faults import reach
 from stretto._internal.loggers import logger
 from stretto.errors import ThreadConflict
 from stretto.events import Event, Interrupted, NodeStarted, Retracted, RunFinished, TextDelta
-from stretto.results import Result
 from stretto.threads.database import Connection, Database
 from stretto.threads.runs import owns
 
@@ -24,7 +23,6 @@ _DEEPEST = 100
 _MOST = 512
 """Events that a reader is given from one look."""
 _ADD = "INSERT INTO events (run_id, number, content) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
-_LAST = "SELECT content FROM events WHERE run_id = ? ORDER BY number DESC LIMIT 1"
 _NEXT = "SELECT content FROM events WHERE run_id = ? AND number > ? ORDER BY number LIMIT ?"
 
 
@@ -99,27 +97,6 @@ async def events_after(database: Database, run_id: str, number: int) -> AsyncGen
             yield event
         if len(rows) < _MOST:
             return
-
-
-async def last_event(database: Database, run_id: str) -> Event | None:
-    """The last event of a run that is kept."""
-
-    def work(connection: Connection) -> Any:
-        return connection.execute(_LAST, (run_id,)).fetchone()
-
-    row = await database.transact(work, writes=False)
-    return _decoder.decode(row[0]) if row else None
-
-
-async def tell_end(database: Database, last: Event, status: str, result: bytes) -> RunFinished:
-    """The end of a run whose process ended before it told it, kept behind its `last` event."""
-    found = unpacked(result, Result) if result else None
-    end = RunFinished(
-        run_id=last.run_id, number=last.number + 1, at=last.at, status=cast(Any, status), result=found
-    )
-    row = (end.run_id, end.number, packed(end))
-    await database.transact(lambda connection: connection.execute(_ADD, row), key=end.run_id)
-    return end
 
 
 class Shown:
