@@ -8,15 +8,16 @@ from collections.abc import Iterator
 from math import inf
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stretto._internal.sqlite_file import SqliteFile
-from stretto.errors import MediaError, MediaNotFound, MediaQuotaExceeded
+from stretto.errors import ConfigError, MediaError, MediaNotFound, MediaQuotaExceeded
 from stretto.media.ready import Ready, ReadyPictures
-from stretto.media.references import DAY, Held, MediaReferences, Swept
+from stretto.media.references import DAY, Held, MediaReferences, Swept, check_quota
 from stretto.media.sqlite import SqliteStore
 from stretto.media.store import DirectoryStore, reference_of
 from stretto.media.thread_media import ThreadMedia
@@ -275,3 +276,10 @@ def test_whatever_threads_do_nothing_that_is_held_is_dropped(steps: list[tuple[s
             database.close()
 
     asyncio.run(play())
+
+
+@pytest.mark.parametrize("limit", [-1, 1.5, True, "10", {"acme": -2}])
+def test_a_quota_that_is_none_is_refused(limit: Any) -> None:
+    with pytest.raises(ConfigError, match="give bytes from 0"):
+        check_quota(limit)
+    assert check_quota({"acme": 0}) == {"acme": 0} and check_quota(None) is None

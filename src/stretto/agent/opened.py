@@ -18,7 +18,7 @@ from stretto.graph.state import add_messages
 from stretto.graph.stream import add_to_thread, thread_messages, thread_standing, with_deltas
 from stretto.media.intake import take_in
 from stretto.media.ready import ReadyPictures
-from stretto.media.references import Held, MediaReferences, Quota, Swept
+from stretto.media.references import Held, MediaReferences, Quota, Swept, check_quota
 from stretto.media.store import MediaStore
 from stretto.media.stores import store_at
 from stretto.media.thread_media import ThreadMedia
@@ -73,7 +73,7 @@ class Opened:
         self._graph, self._threads, self._retention = graph, threads, retention or _KEEP_ALL
         self._playing: Counter[str] = Counter()
         self._media = store_at(media) if isinstance(media, Path | str) else media
-        self._quota, self._ready = quota, ReadyPictures()
+        self._quota, self._ready = check_quota(quota), ReadyPictures()
         self._bare: Compiled | None = None
         self.embedder: Embedder | str | Callable[[], Embedder] | None = None
         """For what is remembered across threads."""

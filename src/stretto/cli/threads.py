@@ -75,7 +75,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     delete.add_argument("--force", action="store_true", help="also while a turn runs")
     prune = action("prune", "Lets go of old threads and checkpoints")
     prune.add_argument("--older-than", type=_days, metavar="TIME", help="not used for so long: 30d, 2w, 12h")
-    prune.add_argument("--keep", type=_positive, metavar="N", help="the threads that were used last; others go though they wait")
+    prune.add_argument(
+        "--keep",
+        type=_positive,
+        metavar="N",
+        help="the threads that were used last; others go though they wait",
+    )
     prune.add_argument("--checkpoints", type=_positive, metavar="N", help="of each thread that stays")
     prune.add_argument("--waiting", action="store_true", help="also threads that wait for an answer")
     for each in (delete, prune):

@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar
 
 from stretto._internal.faults import reach
 from stretto._internal.plain import Plain
-from stretto.errors import MediaQuotaExceeded
+from stretto.errors import ConfigError, MediaQuotaExceeded
 from stretto.media.ready import ReadyPictures
 from stretto.media.store import MediaStore, digest_of
 
@@ -60,6 +60,17 @@ class Swept(Plain, frozen=True):
 
 Quota = int | Mapping[str, int] | None
 """Bytes that each tenant may keep, or that those which are named may; None: any number."""
+
+
+def check_quota(given: Quota) -> Quota:
+    """`given`; raises ConfigError where it is no quota."""
+    limits: Any = list(given.values()) if isinstance(given, Mapping) else [] if given is None else [given]
+    for limit in limits:
+        if type(limit) is not int or limit < 0:
+            raise ConfigError(
+                f"media_quota is {limit!r}; give bytes from 0, a mapping of tenants to bytes, or None for any"
+            )
+    return given
 
 
 class MediaReferences:
