@@ -112,6 +112,26 @@ async def test_a_stopped_run_leaves_what_it_said_in_the_conversation(kind: str, 
     await agent.close()
 
 
+async def test_a_run_is_followed_and_stopped_from_another_agent_on_the_same_file(tmp_path: Path) -> None:
+    async def pause(number: int) -> None:
+        await (asyncio.Event().wait() if number == 60 else asyncio.sleep(0))
+
+    plays = Agent(speaking(pause), threads=tmp_path / "t.sqlite")
+    watches = Agent(speaking(), threads=tmp_path / "t.sqlite")
+    started = await plays.start("speak", thread_id="t")
+    seen: list[Event] = []
+    async for event in watches.follow(started.run_id):
+        seen.append(event)
+        if isinstance(event, TextDelta) and event.text == WORDS[60]:
+            stopping = asyncio.create_task(watches.stop(started.run_id))
+    assert await stopping
+    assert [event.number for event in seen] == list(range(1, len(seen) + 1))
+    assert isinstance(seen[-1], RunFinished) and seen[-1].status == "stopped"
+    assert [m.text for m in await watches.messages("t")] == ["speak", "".join(WORDS[:61])]
+    await plays.close()
+    await watches.close()
+
+
 async def test_a_run_that_fails_tells_so_to_who_follows(tmp_path: Path) -> None:
     async def fail(state: Conversation) -> Conversation:
         raise ValueError("no")

@@ -6,13 +6,9 @@ plays more seeds a point than two, and `make faults` sets it.
 
 import asyncio
 import itertools
-import json
 import os
 import random
 import re
-import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -66,27 +62,6 @@ def answer(asked: Any) -> Any:
         for name, key, value in rounds[done]
     ]
     return [Text("Let me see."), *calls]
-
-
-@asynccontextmanager
-async def player() -> AsyncIterator[Callable[[dict[str, Any]], Any]]:
-    """Plays cases in processes of their own."""
-    program = await asyncio.create_subprocess_exec(
-        sys.executable, str(PLAYER), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
-    )
-    assert program.stdin and program.stdout
-
-    async def play(case: dict[str, Any]) -> dict[str, Any]:
-        assert program.stdin and program.stdout
-        program.stdin.write(json.dumps(case).encode() + b"\n")
-        return json.loads(await program.stdout.readline())
-
-    assert await program.stdout.readline() == b"ready\n"
-    try:
-        yield play
-    finally:
-        program.stdin.close()
-        await program.wait()
 
 
 def case_of(folder: Path, seed: int, **more: Any) -> dict[str, Any]:
@@ -150,12 +125,12 @@ async def reached(play: Any, folder: Path) -> dict[str, int]:
     return case["reached"]
 
 
-async def in_lanes(cases: list[tuple[str, Any]], folder: Path) -> None:
+async def in_lanes(playing: Any, cases: list[tuple[str, Any]], folder: Path) -> None:
     """Plays the cases, some at once; all that fail are told, with what it takes to see them again."""
     failed: list[str] = []
 
     async def lane() -> None:
-        async with player() as play:
+        async with playing(PLAYER) as play:
             while cases:
                 name, run = cases.pop()
                 try:
@@ -183,29 +158,31 @@ def killed_at(point: str, seed: int, often: int) -> Any:
 
 
 @pytest.mark.slow
-async def test_every_fault_point_is_reached_by_the_story(tmp_path: Path) -> None:
-    async with player() as play:
+async def test_every_fault_point_is_reached_by_the_story(playing: Any, tmp_path: Path) -> None:
+    async with playing(PLAYER) as play:
         assert set(await reached(play, tmp_path / "whole")) == points()
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 async def test_nothing_acknowledged_is_lost_and_nothing_done_twice_wherever_a_process_is_killed(
+    playing: Any,
     tmp_path: Path,
 ) -> None:
-    async with player() as play:
+    async with playing(PLAYER) as play:
         often = await reached(play, tmp_path / "whole")
     cases = [
         (f"{point}-{seed}", killed_at(point, seed, often[point]))
         for point in sorted(points())
         for seed in range(SEEDS)
     ]
-    await in_lanes(cases, tmp_path)
+    await in_lanes(playing, cases, tmp_path)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 async def test_nothing_acknowledged_is_lost_and_nothing_done_twice_whenever_a_process_is_killed(
+    playing: Any,
     tmp_path: Path,
 ) -> None:
     def killed_after(seed: int) -> Any:
@@ -216,4 +193,4 @@ async def test_nothing_acknowledged_is_lost_and_nothing_done_twice_whenever_a_pr
 
         return run
 
-    await in_lanes([(f"time-{seed}", killed_after(seed)) for seed in range(TIMES)], tmp_path)
+    await in_lanes(playing, [(f"time-{seed}", killed_after(seed)) for seed in range(TIMES)], tmp_path)

@@ -4,15 +4,10 @@ The model gives new call ids and writes its arguments in another way at every re
 noted in an outside file, with fsync. `STRETTO_SEEDS` plays more seeds than these.
 """
 
-import asyncio
 import itertools
-import json
 import os
 import random
-import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -44,27 +39,6 @@ def answer(asked: Any) -> Any:
         for name, key, value in ROUNDS[done]
     ]
     return [Text("Let me see."), *calls]
-
-
-@asynccontextmanager
-async def player() -> AsyncIterator[Callable[[dict[str, Any]], Any]]:
-    """Plays cases in processes of their own."""
-    program = await asyncio.create_subprocess_exec(
-        sys.executable, str(PLAYER), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
-    )
-    assert program.stdin and program.stdout
-
-    async def play(case: dict[str, Any]) -> dict[str, Any]:
-        assert program.stdin and program.stdout
-        program.stdin.write(json.dumps(case).encode() + b"\n")
-        return json.loads(await program.stdout.readline())
-
-    assert await program.stdout.readline() == b"ready\n"
-    try:
-        yield play
-    finally:
-        program.stdin.close()
-        await program.wait()
 
 
 async def killed_and_gone_on(play: Any, case: dict[str, Any], chance: random.Random) -> bool:
@@ -103,9 +77,11 @@ def held(case: dict[str, Any]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("knows", [True, False], ids=["reconcile", "person"])
-async def test_a_turn_killed_at_any_fault_point_does_nothing_twice(knows: bool, tmp_path: Path) -> None:
+async def test_a_turn_killed_at_any_fault_point_does_nothing_twice(
+    knows: bool, playing: Any, tmp_path: Path
+) -> None:
     kills = 0
-    async with player() as play:
+    async with playing(PLAYER) as play:
         for number, (point, seed) in enumerate(itertools.product(POINTS, range(SEEDS))):
             chance = random.Random(f"{point}{seed}")
             most = REACHED[point.partition(".")[0]]
@@ -121,10 +97,10 @@ async def test_a_turn_killed_at_any_fault_point_does_nothing_twice(knows: bool, 
 
 
 @pytest.mark.slow
-async def test_a_turn_killed_at_any_time_does_nothing_twice(tmp_path: Path) -> None:
+async def test_a_turn_killed_at_any_time_does_nothing_twice(playing: Any, tmp_path: Path) -> None:
     chance = random.Random(8)
     kills = 0
-    async with player() as play:
+    async with playing(PLAYER) as play:
         for number in range(8 * SEEDS):
             case: dict[str, Any] = {
                 "threads": str(tmp_path / f"{number}.sqlite"),
