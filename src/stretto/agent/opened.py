@@ -97,6 +97,8 @@ class Opened:
         if self._threads is None:
             raise ThreadError("this agent keeps no threads; make it with `threads=` a path, or 'memory'")
         loop = asyncio.get_running_loop()
+        if loop in self._kept:
+            return self._kept[loop][1]
         async with self._opening.setdefault(loop, asyncio.Lock()):
             if loop not in self._kept:
                 for ended in [other for other in self._kept if other.is_closed()]:

@@ -146,6 +146,7 @@ class Running:
             await hold.end("cancelled", packed)  # the next one takes it up
             raise
         run.number = seen.number
+        self._opened.serve_media(run, store.database)
         self._own(store, run, Asked.unpacked(hold.ticket.asked), hold, seen)
         return True
 

@@ -127,7 +127,6 @@ class ThreadTurn:
         answers: Mapping[str, Any] | None,
     ) -> Played | None:
         """What the graph gives; None where the turn made room for others."""
-        self._opened.serve_media(self._run, self._store.database)
         playing = asyncio.create_task(
             play(self._store.compiled, turn_input, run=self._run, resume=answers, before=before)
         )
