@@ -195,3 +195,14 @@ async def test_one_beat_follows_another_however_runs_come_and_go(
     if turns._beating is not None:
         await turns._beating
     assert turns._timer is None and turns._beating is None
+
+
+@pytest.mark.parametrize("name", ["_LIVE", "_WISHES", "_OLD", "_TOOK_IN", "_STATUS", "_KEPT_RUN", "_WAITING"])
+async def test_what_is_asked_at_every_turn_and_beat_scans_no_ended_run(name: str, database: Slow) -> None:
+    statement = getattr(runs, name)
+    values = ("x",) * statement.count("?")
+    rows = await database.transact(
+        lambda connection: connection.execute(f"EXPLAIN QUERY PLAN {statement}", values).fetchall(),
+        writes=False,
+    )
+    assert rows and all("SCAN" not in row[3] for row in rows), rows

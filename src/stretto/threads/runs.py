@@ -54,6 +54,7 @@ _WAITING = """SELECT run_id, asked FROM runs
 _OLD = "SELECT run_id FROM runs WHERE ended > 0 AND ended < ?"
 _LEAVE = "UPDATE runs SET until = 0 WHERE run_id = ? AND owner = ? AND status IN ('waiting', 'playing')"
 _LEFT = "UPDATE runs SET status = 'left', ended = ? WHERE run_id = ?"
+_TOOK_IN = "SELECT 1 FROM runs WHERE thread_id = ? AND taken_by = ? LIMIT 1"
 _TAKEN_IN = "SELECT run_id, asked FROM runs WHERE status = 'merged' AND taken_by = ? ORDER BY place"
 _STATUS = "SELECT status, result, owner, until FROM runs WHERE run_id = ?"
 _ENDED = "UPDATE runs SET status = ?, ended = ?, result = ? WHERE run_id = ? AND owner = ?"
@@ -229,7 +230,7 @@ def end(
     Returns whether the run was this process's.
     """
     reach("lease.release.before")
-    taken = connection.execute("SELECT 1 FROM runs WHERE taken_by = ? LIMIT 1", (run_id,)).fetchone()
+    taken = connection.execute(_TOOK_IN, (thread_id, run_id)).fetchone()
     now = time.time()
     if kept or taken:
         found = connection.execute(_ENDED, (status, now, result, run_id, this_process()))

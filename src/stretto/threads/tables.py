@@ -38,6 +38,8 @@ TABLES = (
         kept INTEGER NOT NULL, began REAL NOT NULL, until REAL NOT NULL, ended REAL NOT NULL,
         wish TEXT NOT NULL, taken_by TEXT NOT NULL, asked BLOB NOT NULL, result BLOB NOT NULL)""",
     "CREATE INDEX IF NOT EXISTS runs_of_threads ON runs (thread_id, place)",
+    "CREATE INDEX IF NOT EXISTS runs_alive ON runs (owner) WHERE status IN ('waiting', 'playing')",
+    "CREATE INDEX IF NOT EXISTS runs_ended ON runs (ended) WHERE ended > 0",
     """CREATE TABLE IF NOT EXISTS events (
         run_id TEXT NOT NULL, number INTEGER NOT NULL, content BLOB NOT NULL,
         PRIMARY KEY (run_id, number))""",
