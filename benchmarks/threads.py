@@ -39,9 +39,10 @@ from stretto._internal.sqlite_file import SqliteFile
 from stretto.errors import ThreadError
 from stretto.messages import Message, ToolCall
 from stretto.testing import ScriptedModel
-from stretto.threads.checkpoint import memory
+from stretto.threads.checkpoint import sqlite
 from stretto.threads.checkpoint.serializer import strict_serializer
 from stretto.threads.checkpoint.sqlite import open_sqlite
+from stretto.threads.seal import Checked
 from stretto.threads.stores import open_store
 from stretto.threads.tables import prepare
 
@@ -231,13 +232,14 @@ async def in_memory(rounds: int, each: int) -> dict[str, float]:
     async def theirs(path: Any, *states: type[Any], **options: Any) -> Any:
         saver: Any = InMemorySaver(serde=strict_serializer(*states))
         saver.file = SqliteFile(":memory:", prepare=prepare, refusal=ThreadError)  # for runs and leases
+        saver.seal = Checked()
         yield saver
         saver.file.close()
 
     agents: dict[str, Agent] = {}
-    for name, opens in (("stretto's", memory.open_memory), ("langgraph's", theirs)):
+    for name, opens in (("stretto's", sqlite.open_memory), ("langgraph's", theirs)):
         agents[name] = shop(threads="memory")
-        with patch.object(memory, "open_memory", opens):
+        with patch.object(sqlite, "open_memory", opens):
             await agents[name].run("How many lamps?", thread_id="warm")
     found: dict[str, list[float]] = {name: [] for name in agents}
     numbers = iter(range(1_000_000))

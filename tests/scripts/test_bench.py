@@ -2,6 +2,8 @@
 
 import importlib.util
 import json
+import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -58,3 +60,16 @@ def test_names_choose_and_shared_code_is_not_run(
     benchmark(bench, "benchmarks_shared", value=3, limit=2)
     assert bench.main(["tur"]) == 0
     assert bench.main(["shared"]) == 1, "nothing was run"
+
+
+SCRIPTS = sorted(
+    path.name for path in (SCRIPT.parents[1] / "benchmarks").glob("*.py") if "__main__" in path.read_text()
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_every_benchmark_finds_what_it_measures(name: str) -> None:
+    command = [sys.executable, str(SCRIPT.parents[1] / "benchmarks" / name), "--help"]
+    told = subprocess.run(command, capture_output=True, text=True)
+    assert told.returncode == 0 and "--json" in told.stdout, told.stderr
