@@ -14,10 +14,13 @@ import msgspec
 
 from stretto.documents import Document, Hit
 from stretto.errors import ConfigError, EmbedderMismatch, KnowledgeError
+from stretto.knowledge.asked import QueryVectors, check_query, unread
 from stretto.knowledge.limits import IngestLimits
 from stretto.knowledge.opened import Opened, acquire, off_loop, release
+from stretto.knowledge.options import Expand, SearchOptions
 from stretto.knowledge.place import place_of
 from stretto.knowledge.report import AddReport, Progress
+from stretto.knowledge.rerank import Rerank
 from stretto.knowledge.search import search
 from stretto.models.protocol import Embedder
 from stretto.results import Citation
@@ -55,6 +58,7 @@ class KnowledgeBase:
         self._given = embedder if embedder is not None else DEFAULT_EMBEDDER
         self._embedder: Embedder | None = None if isinstance(self._given, str) else self._given
         self._opened: Opened | None = None
+        self._queries = QueryVectors()
 
     def __repr__(self) -> str:
         return f"KnowledgeBase({self.name!r})"
@@ -117,33 +121,54 @@ class KnowledgeBase:
         async for untouched in changes(lambda: stamps(sources, self._root, self._limits), every):
             yield await self.add(*sources, progress=progress, untouched=untouched)
 
-    async def search(self, query: str, top_k: int = 10, where: Mapping[str, Any] | None = None) -> list[Hit]:
+    async def search(
+        self,
+        query: str,
+        top_k: int = 10,
+        where: Mapping[str, Any] | None = None,
+        *,
+        alpha: float | None = None,
+        feedback: int = 0,
+        diversity: float = 0.0,
+        expand: Expand = 0,
+        rerank: Rerank | None = None,
+    ) -> list[Hit]:
         """The passages that fit `query` best, best first.
 
         Args:
             query: A question or words; nothing in it is syntax.
             top_k: How many at most.
-            where: Values that the metadata must have; `document` is the document's id.
+            where: What their metadata must be, such as `{"year": {"$gte": 2020}}`; `document` is the
+                document's id. The whole language stands in `stretto.knowledge.filters`.
+            alpha: The share of the meaning in the score, 0..1, the words having the rest. 0.6 if None; less
+                where the embedder reads English only and meaning and words point to other passages.
+            feedback: How many of the best hits lend the query their meaning before it is searched again.
+            diversity: 0..1: how much it counts that a hit is unlike those above it.
+            expand: How many neighbours on each side come with a hit as `around`, or its whole "section".
+            rerank: Puts twice as many hits into a better order before the best `top_k` are taken.
 
         Returns:
             Hits with `score` in 0..1 and `scores`: `dense` (the cosine) and `keyword` (BM25). Their documents
             carry no text: `document(id)` has it.
+
+        Raises:
+            ConfigError: A setting that cannot be; the message names it.
         """
-        _check_search(query, top_k, where)
+        check_query(query)
+        wanted = 2 * top_k if rerank and isinstance(top_k, int) else top_k  # pyright: ignore[reportUnnecessaryIsInstance]
+        options = SearchOptions(wanted, where, alpha, feedback, diversity, expand).checked()
         opened = await self._open()
         self._check_embedder(opened)
         if not query.strip() or opened.manifest.counts()[1] == 0:
             return []
-        vector = await self._vector(opened, query)
-        return await off_loop(search, opened, query, vector, top_k=top_k, where=where)
+        embedder = await self._embedding(opened)
+        vector = await self._queries.of(embedder, query)
+        hits = await off_loop(search, opened, query, vector, options, unread=unread(embedder, query))
+        return (await rerank(query, hits))[:top_k] if rerank else hits
 
     async def embed(self, texts: Sequence[str]) -> "NDArray[np.float32]":
         """The vectors of `texts` by its embedder: an array of shape (len(texts), dimensions)."""
         return await (await self._embedding(await self._open())).embed(texts)
-
-    async def _vector(self, opened: Opened, query: str) -> "NDArray[np.float32]":
-        embedder = await self._embedding(opened)
-        return (await embedder.embed([query]))[0]
 
     async def document(self, key: str) -> Document:
         """The document called `key`, with its text; raises KnowledgeError when there is none."""
@@ -259,17 +284,6 @@ class KnowledgeBase:
                 f"not `{chosen.name}` ({dimensions})"
             )
         return chosen
-
-
-def _check_search(query: Any, top_k: Any, where: Any) -> None:
-    if not isinstance(query, str):
-        raise ConfigError(f"`query` is a {type(query).__name__}; give text")
-    if any("\ud800" <= letter <= "\udfff" for letter in query):
-        raise ConfigError("`query` holds half a character (a lone surrogate); decode the text as UTF-8 first")
-    if not isinstance(top_k, int) or top_k < 1:
-        raise ConfigError(f"`top_k` is {top_k!r}; give a whole number of at least 1")
-    if where is not None and not isinstance(where, Mapping):
-        raise ConfigError(f"`where` is a {type(where).__name__}; give a dict, such as {{'document': 'a.md'}}")
 
 
 async def _dimensions(embedder: Embedder) -> int:

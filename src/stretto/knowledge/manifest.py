@@ -153,6 +153,11 @@ class Manifest:
         query = f"SELECT {_CHUNK} FROM chunks WHERE document = ? ORDER BY position"
         return [_chunk(row) for row in self._rows(query, document)]
 
+    def ids_of(self, documents: Sequence[str]) -> list[str]:
+        """The ids of all chunks of these documents."""
+        query = "SELECT id FROM chunks WHERE document IN (SELECT value FROM json_each(?))"
+        return [row[0] for row in self._rows(query, json.dumps(list(documents)))]
+
     def chunks(self, keys: Sequence[str]) -> dict[str, Chunk]:
         """Those of the chunks called `keys` that there are, by id."""
         query = f"SELECT {_CHUNK} FROM chunks WHERE id IN (SELECT value FROM json_each(?))"

@@ -1,6 +1,6 @@
 import pytest
 
-from stretto.knowledge.search import fuse
+from stretto.knowledge.fusion import fuse
 
 
 def test_both_legs_are_normalised_over_the_union():
