@@ -27,7 +27,6 @@ _SAME = str.maketrans(
     {
         **dict.fromkeys("\u0622\u0623\u0625\u0671", "\u0627"),  # Arabic alef with hamza or madda
         "\u0649": "\u064a",  # alef maksura
-        "\u0629": "\u0647",  # ta marbuta
         "\u06cc": "\u064a",  # Persian yeh
         "\u06a9": "\u0643",  # Persian kaf
         "\u0451": "\u0435",  # Russian yo
