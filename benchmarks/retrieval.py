@@ -2,9 +2,9 @@
 
     python benchmarks/retrieval.py [FOLDER...] [--json] [--queries N] [--run FILE] [--kept FOLDER]
 
-For each collection: nDCG@10 of each method, and 95 % intervals of a paired bootstrap over the questions for the
-search less the better of its legs, and less reciprocal rank fusion (k = 60) of the same legs. Without FOLDER it is
-XQuAD-en, whose bars are tighter. A document stands where its best passage does.
+For each collection: nDCG@10 of each method, and 95 % intervals of a paired bootstrap over the questions for
+the search less the better of its legs, and less reciprocal rank fusion (k = 60) of the same legs. Without
+FOLDER it is XQuAD-en, whose bars are tighter. A document stands where its best passage does.
 """
 
 import argparse
