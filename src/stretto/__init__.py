@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from stretto.knowledge import KnowledgeBase
     from stretto.messages import Audio, File, Image, Message, Text, ToolCall, ToolResult
     from stretto.models import Model, Pool
+    from stretto.questions import Answer
     from stretto.results import Citation, Result
     from stretto.tools import Tool, tool
     from stretto.usage import Usage
@@ -26,6 +27,7 @@ __all__ = [
     "END",
     "START",
     "Agent",
+    "Answer",
     "Audio",
     "Chunk",
     "Citation",
@@ -55,6 +57,7 @@ _HOME = {
     "END": "stretto.graph",
     "START": "stretto.graph",
     "Agent": "stretto.agent",
+    "Answer": "stretto.questions",
     "Audio": "stretto.messages",
     "Chunk": "stretto.documents",
     "Citation": "stretto.results",

@@ -6,14 +6,19 @@ One `Run` is shared by all nodes of a run; each node gets a `RunContext` of its 
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from stretto.errors import Pause
-from stretto.events import Event, OutputDelta, TextDelta, UsageReported
+from msgspec.structs import replace as replaced
+
+from stretto.errors import AnswerExpired, Pause
+from stretto.events import Event, OutputDelta, Retracted, TextDelta, UsageReported
+from stretto.questions import Answer, AnswerShape, Terms, revived, schema_of
 from stretto.results import Citation, Missing, ToolRun
 from stretto.settings import Limits
+from stretto.steps import Journal, Place, Steps
 from stretto.usage import Usage
 
 if TYPE_CHECKING:
@@ -36,18 +41,6 @@ class MediaKeeper(MediaReader, Protocol):
 
     async def put(self, data: bytes, media_type: str) -> str:
         """Keeps `data` durably and returns its reference."""
-        ...
-
-
-class Journal(Protocol):
-    """Remembers the steps of a node, so that a node that runs again repeats none."""
-
-    async def recall(self, key: str) -> bytes | None:
-        """What was recorded under `key`, or None."""
-        ...
-
-    async def record(self, key: str, value: bytes) -> None:
-        """Keeps `value` durably before it returns."""
         ...
 
 
@@ -82,6 +75,8 @@ class Run:
 
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
     thread_id: str = ""
+    lease: int = 0
+    """The token by which it may write to its thread; 0 where nobody else can."""
     sink: Sink = _ignore
     limits: Limits = field(default_factory=Limits)
     ledger: "Ledger | None" = None
@@ -89,6 +84,14 @@ class Run:
     deps: Any = None
     tenant: str = "default"
     media: MediaKeeper | None = None
+    journal: Journal | None = None
+    """Where the steps of its nodes are kept; None for a run that is not kept."""
+    resumed: bool = False
+    """It goes on with a turn that waited or was left."""
+    fork: str = ""
+    """The checkpoint that it goes on from, where that is not the last one of its thread."""
+    clock: Callable[[], float] = time.time
+    """Tells the seconds since 1970."""
     started: float = field(default_factory=time.perf_counter)
     number: int = 0
     usage: Usage = field(default_factory=Usage)
@@ -110,8 +113,16 @@ class RunContext:
     """Stays the same when the node runs again after a pause or retry."""
     answers: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """Answers to this node's earlier questions, by call id."""
+    given: Mapping[str, Answer] = field(default_factory=dict[str, Answer])
+    """The same, with who gave them and on what terms."""
+    until: Mapping[str, float] = field(default_factory=dict[str, float])
+    """When questions that were asked before and still wait are too late to answer, by call id."""
     call_id: str = ""
     """The tool call this context was made for; empty outside tools."""
+    steps: Steps = field(default_factory=Steps)
+    """What this node did before, and what it does now."""
+    step: Place | None = None
+    """The number of the tool call this context was made for."""
 
     @property
     def run_id(self) -> str:
@@ -138,29 +149,108 @@ class RunContext:
         """Where media references are read and new media kept, if anywhere."""
         return self.run.media
 
-    def at(self, node: str, task_id: str = "", answers: Mapping[str, Any] | None = None) -> "RunContext":
-        """The same run, seen from `node`."""
-        return replace(self, node=node, task_id=task_id, answers=answers or {})
+    @property
+    def idempotency_key(self) -> str:
+        """Names this tool call: the same when it has to run again after a crash. Empty outside tools."""
+        return "" if self.step is None else self.steps.key_of(self.step)
+
+    def at(
+        self,
+        node: str,
+        task_id: str = "",
+        answers: Mapping[str, Any] | None = None,
+        *,
+        until: Mapping[str, float] | None = None,
+        owner: int = 0,
+    ) -> "RunContext":
+        """The same run, seen from `node`, which runs in the asyncio task with the id `owner`."""
+        run = self.run
+        steps = Steps(run.journal, run.thread_id, task_id or run.id, owner)
+        seen = RunContext(run, node, task_id, call_id=self.call_id, steps=steps)
+        return seen.answering(answers, until or {}) if answers or until else seen
+
+    def answering(self, answers: Mapping[str, Any] | None, until: Mapping[str, float]) -> "RunContext":
+        """The same node with these answers to its questions, and times until which others may wait."""
+        answers = answers or {}
+        given = {name: each for name, each in answers.items() if isinstance(each, Answer)}
+        values = {**answers, **{name: each.value for name, each in given.items()}}
+        return replace(self, answers=values, given=given, until=until)
+
+    def anew(self) -> "RunContext":
+        """For another run of the same node; what it said so far is taken back."""
+        if self.steps.said:
+            self.emit(Retracted(length=self.steps.said, reason="the node runs again"))
+        return replace(self, steps=self.steps.anew())
 
     def emit(self, event: Event) -> None:
         """Numbers the event and hands it to whoever watches the run."""
         run = self.run
-        run.number += 1
-        event.run_id, event.number, event.node = run.id, run.number, event.node or self.node
+        event.run_id = run.id
+        event.number = run.number = run.number + 1
+        event.node = event.node or self.node
         event.at = time.perf_counter() - run.started
-        if isinstance(event, TextDelta | OutputDelta) and "first_text" not in run.timings:
-            run.timings["first_text"] = event.at
+        kind = type(event)
+        if kind is TextDelta or kind is OutputDelta:
+            if "first_text" not in run.timings:
+                run.timings["first_text"] = event.at
+            if kind is TextDelta:
+                self.steps.said += len(cast("TextDelta", event).text)
+        elif kind is Retracted:
+            self.steps.said -= cast("Retracted", event).length
         run.sink(event)
 
-    def interrupt(self, question: Any, *, call_id: str = "") -> Any:
+    def interrupt(
+        self,
+        question: Any,
+        *,
+        call_id: str = "",
+        schema: AnswerShape | None = None,
+        expires: float | None = None,
+    ) -> Any:
         """The answer to `question`, or, while there is none, a `Pause` that ends the node's run.
 
-        `call_id` names the question; inside a tool it is the tool call's id if none is given.
+        Args:
+            question: Plain data for whoever answers.
+            call_id: Names the question; inside a tool it is the tool call's id if none is given.
+            schema: What the answer has to fit: a type, of which it is then an object, or a JSON Schema. An
+                answer that does not fit is refused, and the thread still waits.
+            expires: Seconds after which an answer comes too late.
+
+        Raises:
+            AnswerExpired: The answer came too late.
+            Pause: There is none yet.
+        """
+        answer = self.ask(question, call_id=call_id, schema=schema, expires=expires)
+        if answer.expired:
+            raise AnswerExpired(f"the answer to `{call_id or self.call_id or self.node}` came too late")
+        return answer.value
+
+    def ask(
+        self,
+        question: Any,
+        *,
+        call_id: str = "",
+        schema: AnswerShape | None = None,
+        expires: float | None = None,
+        bound: str = "",
+    ) -> Answer:
+        """As `interrupt`, and tells who answered; an answer that came too late says so.
+
+        With `bound`, an answer holds for a question that was bound to the same only: any other is asked anew.
         """
         key = call_id or self.call_id or self.node
         if key in self.answers:
-            return self.answers[key]
-        raise Pause({key: question})
+            raw = Answer(self.answers[key], bound=bound)  # past our own resume, by langgraph's Command
+            answer = self.given.get(key, raw)
+            if answer.expired:
+                return answer
+            if not bound or answer.bound == bound:
+                with suppress(ValueError):
+                    return replaced(answer, value=revived(answer.value, schema))
+        until = self.until.get(key)
+        if until is None and expires is not None:
+            until = self.run.clock() + expires
+        raise Pause({key: question}, terms={key: Terms(schema_of(schema), until, bound)})
 
     def spend(self, usage: Usage, *, model: str = "") -> None:
         """Counts a model call against the run; raises LimitReached when its tokens are used up.

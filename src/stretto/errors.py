@@ -18,6 +18,7 @@ StrettoError
 │   ├── UnsupportedMedia   a kind that is not accepted, or content disguised as another kind
 │   ├── DamagedMedia       the content cannot be decoded
 │   ├── MediaTooLarge      bytes, pixels, frames or pages over the limit
+│   ├── MediaQuotaExceeded a tenant keeps as much as it may; `used` and `limit` are bytes
 │   └── UnsafeAddress      a URL that leads to an address it must not reach
 ├── KnowledgeError         a knowledge base cannot do what was asked
 │   ├── StoreBusy          another process owns the store
@@ -27,7 +28,11 @@ StrettoError
 │   ├── InvalidArguments   the arguments do not fit the tool's schema
 │   └── ToolTimeout        the tool did not end in time
 ├── ThreadError            a conversation cannot go on as asked
-│   └── ThreadConflict     another turn took the thread further meanwhile; this one is not kept
+│   ├── ThreadBusy         another turn plays; this one was refused, and nothing of it is kept (HTTP 409)
+│   ├── ThreadConflict     another turn took the thread further meanwhile; this one is not kept
+│   ├── ThreadOutdated     the graph was changed since: `nodes` are gone, or what `keys` hold does not fit
+│   ├── AnswerRefused      an answer does not fit what was asked; the thread still waits
+│   └── AnswerExpired      an answer came too late: the node that asked is told so
 ├── CounterError           limits and budgets cannot be counted: the file is broken, or held too long
 ├── LimitReached           steps, visits, or a budget of money, tokens, calls or time are used up
 └── NodeTimeout            a node did not end in time
@@ -41,6 +46,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from stretto.models.protocol import Headroom
+    from stretto.questions import Terms
 
 
 class StrettoError(Exception):
@@ -56,10 +62,11 @@ class ConfigError(StrettoError):
 
 
 class MissingExtra(StrettoError):
-    """An optional package is not installed."""
+    """An optional package is not installed; `beside` are those that the extra does not bring."""
 
-    def __init__(self, feature: str, extra: str) -> None:
-        super().__init__(f'{feature} needs an optional package. Type: pip install "stretto[{extra}]"')
+    def __init__(self, feature: str, extra: str, *, beside: str = "") -> None:
+        command = f'pip install "stretto[{extra}]" {beside}'.rstrip()
+        super().__init__(f"{feature} needs an optional package. Type: {command}")
         self.extra = extra
 
 
@@ -154,6 +161,14 @@ class MediaTooLarge(MediaError):
     """Bytes, pixels, frames or pages over the limit."""
 
 
+class MediaQuotaExceeded(MediaError):
+    """A tenant keeps as many bytes as it may. `used`, `limit` and `asked` are bytes."""
+
+    def __init__(self, message: str, *, used: int, limit: int, asked: int) -> None:
+        super().__init__(message)
+        self.used, self.limit, self.asked = used, limit, asked
+
+
 class UnsafeAddress(MediaError):
     """A URL that leads to an address it must not reach."""
 
@@ -190,8 +205,38 @@ class ThreadError(StrettoError):
     """A conversation cannot go on as asked."""
 
 
+class ThreadBusy(ThreadError):
+    """Another turn plays this thread, and the agent refuses a second one. As HTTP it is a 409."""
+
+    status = 409
+
+
 class ThreadConflict(ThreadError):
     """Another turn took the thread further meanwhile; what this one did since is not kept."""
+
+
+class ThreadOutdated(ThreadError):
+    """The graph was changed since the thread was left, and the thread cannot go on in it as it is.
+
+    Attributes:
+        thread_id: The thread.
+        nodes: Those it waits at, or goes to next, that are gone.
+        keys: State keys whose value does not fit the state of today.
+    """
+
+    def __init__(
+        self, message: str, *, thread_id: str, nodes: tuple[str, ...] = (), keys: tuple[str, ...] = ()
+    ) -> None:
+        super().__init__(message)
+        self.thread_id, self.nodes, self.keys = thread_id, nodes, keys
+
+
+class AnswerRefused(ThreadError):
+    """An answer does not fit what was asked; nothing ran, and the thread still waits."""
+
+
+class AnswerExpired(ThreadError):
+    """An answer came too late. Raised in the node or tool that asked."""
 
 
 class CounterError(StrettoError):
@@ -216,8 +261,12 @@ class NodeTimeout(StrettoError):
 
 
 class Pause(BaseException):
-    """A node waits for answers: `questions` maps a call id to what is asked. Only `graph/` catches it."""
+    """A node waits for answers: `questions` maps a call id to what is asked. Only `graph/` catches it.
 
-    def __init__(self, questions: Mapping[str, Any]) -> None:
+    `terms` says, by call id, on what terms an answer is taken.
+    """
+
+    def __init__(self, questions: Mapping[str, Any], *, terms: "Mapping[str, Terms] | None" = None) -> None:
         super().__init__(f"waits for {len(questions)} answer(s)")
         self.questions = dict(questions)
+        self.terms: dict[str, Terms] = dict(terms or {})

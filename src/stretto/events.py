@@ -28,9 +28,9 @@ class RunStarted(_Event, tag="run.started"):
 
 
 class RunFinished(_Event, tag="run.finished"):
-    """The run ended: `done`, `interrupted` (it waits for answers), `failed` or `cancelled` (it was left)."""
+    """The run ended: `done`, `interrupted` (waits for answers), `stopped`, `failed` or `cancelled` (left)."""
 
-    status: Literal["done", "interrupted", "failed", "cancelled"] = "done"
+    status: Literal["done", "interrupted", "stopped", "failed", "cancelled"] = "done"
     result: Result | None = None
     """None where the run failed or was left."""
 
@@ -78,6 +78,10 @@ class ToolStarted(_Event, tag="tool.started"):
     call_id: str = ""
     name: str = ""
     arguments: str = "{}"
+    fork: str = ""
+    """The checkpoint that the run was forked from: the call is another one than that of the first way."""
+    recalled: bool = False
+    """It ended before, and does not run: its result is told again."""
 
 
 class ToolFinished(_Event, tag="tool.finished"):
@@ -89,6 +93,7 @@ class ToolFinished(_Event, tag="tool.finished"):
     output: str = ""
     is_error: bool = False
     seconds: float = 0.0
+    recalled: bool = False
 
 
 class Retrieved(_Event, tag="retrieval"):
@@ -123,6 +128,10 @@ class Approved(_Event, tag="approval"):
 
     call_id: str = ""
     approved: bool = False
+    by: str = ""
+    """Who answered, where that was given."""
+    expired: bool = False
+    """The answer came too late, which is a no."""
 
 
 class UsageReported(_Event, tag="usage"):

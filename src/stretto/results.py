@@ -34,6 +34,22 @@ class ToolRun(Plain, frozen=True):
     output: str = ""
     is_error: bool = False
     seconds: float = 0.0
+    approved_by: str = ""
+    """Who agreed to it, or declined it, where a person was asked and named."""
+
+
+class Approval(Plain, frozen=True):
+    """What a person said to a question of `approve`."""
+
+    approved: bool
+    value: Any = None
+    """The answer itself, as plain data; None where it came too late."""
+    by: str = ""
+    """Who answered, where that was given."""
+    at: float = 0.0
+    """Seconds since 1970."""
+    expired: bool = False
+    """It came too late."""
 
 
 class Missing(Plain, frozen=True):
@@ -49,7 +65,8 @@ class Result(Plain, frozen=True):
     output: Any
     run_id: str
     thread_id: str
-    status: Literal["done", "interrupted", "failed"] = "done"
+    status: Literal["done", "interrupted", "stopped", "failed"] = "done"
+    """interrupted: it waits for answers; stopped by somebody: `output` is what it said until then."""
     citations: tuple[Citation, ...] = ()
     path: tuple[str, ...] = ()
     """The nodes in the order they finished."""

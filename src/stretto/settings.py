@@ -123,3 +123,33 @@ class Price(Plain, frozen=True, forbid_unknown_fields=True):
     output: Annotated[float, Meta(ge=0)]
     cached: Annotated[float, Meta(ge=0)] | None = None
     """Of input that came from the endpoint's cache; None: as other input."""
+
+
+PictureFormula = Literal["tiles", "patches", "crops", "area"]
+"""How pictures are counted; `media/tokens.py` has a function for each."""
+
+
+class MediaRules(Plain, frozen=True):
+    """How a model takes media. The default is that of a model of which nothing is known."""
+
+    max_side: int = 1568
+    """The longest side of a picture, in pixels; larger ones are scaled down before they are sent."""
+    max_short: int = 0
+    """The shorter side, in pixels; 0: any."""
+    max_pixels: int = 0
+    """Width times height; 0: any."""
+    formula: PictureFormula = "tiles"
+    base: int = 85
+    """Tokens of any picture, for `tiles`."""
+    per_tile: int = 170
+    """Tokens of a tile or crop."""
+    factor: float = 1.0
+    """What `patches` are multiplied by."""
+    at_most: int = 1536
+    """Patches of a picture."""
+    per_second: float = 32.0
+    """Tokens of a second of sound: 32 is published for gemini, 10 for gpt-4o-audio."""
+    per_page: int = 3000
+    """Tokens of a page of a document, text and picture of it together; 1,500 to 3,000 are published."""
+    urls: bool = False
+    """Whether the endpoint can reach the links that a media store gives; else pictures are sent inline."""

@@ -6,6 +6,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -132,3 +133,95 @@ def test_a_path_that_cannot_be_is_a_typed_error(path: str, tmp_path: Path) -> No
     (tmp_path / "file").write_text("x")
     with pytest.raises(ThreadError):
         opened(tmp_path / path).transact_now(add)
+
+
+async def test_its_log_can_be_emptied_and_others_who_read_it_are_left_alone(tmp_path: Path) -> None:
+    file = opened(tmp_path / "f.sqlite")
+    await file.transact(add)
+    log = tmp_path / "f.sqlite-wal"
+    assert log.stat().st_size > 0
+    reader = sqlite3.connect(file.path, isolation_level=None)
+    reader.execute("BEGIN")
+    assert count(reader) == 1
+    await file.transact(add)
+    file.empty_log()
+    assert log.stat().st_size > 0
+    reader.close()
+    file.empty_log()
+    assert log.stat().st_size == 0
+    assert await file.transact(count, writes=False) == 2
+    file.close()
+
+
+def files_of(folder: Path) -> dict[str, int]:
+    return {file.name: file.stat().st_size for file in folder.iterdir()}
+
+
+async def test_a_long_log_is_carried_over_by_a_thread_and_does_not_grow(tmp_path: Path) -> None:
+    file = opened(tmp_path / "f")
+    main, carriers, longest = threading.get_ident(), set[Any](), 0
+    for number in range(64 * 30):
+        await file.transact(
+            lambda connection, number=number: (
+                connection.execute(
+                    "INSERT INTO items VALUES (zeroblob(20000))" if number % 2 else "DELETE FROM items"
+                )
+                and None
+            )
+        )
+        if file._carrying is not None:
+            carriers.add(file._carrying)
+        longest = max(longest, files_of(tmp_path)["f-wal"])
+    assert carriers and main not in {carrier.ident for carrier in carriers}
+    assert longest < 24_000_000  # many times that was written
+    assert file._connection().execute("PRAGMA wal_autocheckpoint").fetchone() == (0,)
+    file.close()
+    assert not any(carrier.is_alive() for carrier in carriers) and set(files_of(tmp_path)) == {"f"}
+
+
+async def test_erasing_leaves_no_byte_of_a_dropped_row_beside_readers_and_writers(tmp_path: Path) -> None:
+    file, other = opened(tmp_path / "f"), opened(tmp_path / "f")
+    for number in range(50):
+        words = f"rosebud{number} " * 300
+        await file.transact(
+            lambda c, words=words: c.execute("INSERT INTO items VALUES (?)", (words,)) and None
+        )
+        await other.transact(count, writes=False)
+    await file.transact(lambda connection: connection.execute("DELETE FROM items") and None)
+    await asyncio.gather(file.erase(), other.erase(), *(other.transact(add) for _ in range(20)))
+    assert not any(b"rosebud" in each.read_bytes() for each in tmp_path.iterdir())
+    assert await other.transact(count, writes=False) == 20
+    with holding(tmp_path / "f") as holder:
+        file._patience = 0.01
+        with pytest.raises(ThreadError, match="still holds what was dropped"):
+            await file.erase()
+        assert holder.stdin
+        holder.stdin.write("\n")
+        holder.stdin.flush()
+        holder.wait()
+    file.close()
+    other.close()
+
+
+async def test_one_in_memory_takes_no_files_and_is_gone_when_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = len(os.listdir("/proc/self/fd")) if sys.platform == "linux" else 0
+    files = [opened(Path(":memory:")) for _ in range(50)]
+    for file in files:
+        assert await file.transact(add) == 1
+        await file.erase()
+        for _ in range(70):
+            file.transact_now(add)
+    assert await asyncio.to_thread(files[0].transact_now, count) == 71  # one for all threads of the process
+    if sys.platform == "linux":
+        assert len(os.listdir("/proc/self/fd")) <= before
+    child = os.fork()
+    if not child:
+        os._exit(0 if files[0].transact_now(add) == 72 else 1)
+    assert os.waitpid(child, 0)[1] == 0 and files[0].transact_now(count) == 71
+    for file in files:
+        file.close()
+    assert files[0].transact_now(count) == 0 and not list(tmp_path.iterdir())
+    files[0].close()

@@ -11,6 +11,7 @@ from stretto.errors import ConfigError, LimitReached, MediaNotFound, ModelUnavai
 from stretto.events import ErrorRaised, Interrupted, RunFinished, RunStarted, TextDelta, ToolStarted
 from stretto.messages import ToolCall
 from stretto.settings import Budget, Limits
+from stretto.steps import call_hash
 from stretto.testing import HashingEmbedder, ScriptedModel
 
 
@@ -90,7 +91,8 @@ async def test_an_approval_pauses_the_turn_and_the_answer_resumes_it() -> None:
     agent = Agent(model=ScriptedModel(*script), tools=[refund])
     events = [event async for event in agent.stream("refund A1", thread_id="t")]
     asked = next(event for event in events if isinstance(event, Interrupted))
-    assert asked.questions == {"c1": {"tool": "refund", "arguments": {"order": "A1"}}}
+    bound = call_hash("refund", '{"order":"A1"}')
+    assert asked.questions == {"c1": {"tool": "refund", "arguments": {"order": "A1"}, "hash": bound}}
     result = await agent.run(thread_id="t", answers={"c1": True})
     assert result.output == "Done."
     assert result.tools[-1].output == "paid back A1"

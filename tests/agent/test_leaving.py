@@ -97,7 +97,7 @@ class Scene:
     def _answer(self, request: Any) -> Any:
         assert not unanswered(request.messages)
         said = next(message.text for message in reversed(request.messages) if message.role == "user")
-        question = said.rpartition("Question: ")[2]  # as the preset puts it
+        question = said.rpartition("Question: ")[2].rpartition("\n\n")[2]  # behind those that were left
         if question in self.asked:
             self.asked[question].set()
         place = question.partition(",")[0]

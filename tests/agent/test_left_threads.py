@@ -14,9 +14,9 @@ import pytest
 from stretto import Agent, tool
 from stretto.graph import END, START, Conversation, Graph
 from stretto.messages import Message, ToolCall, ToolResult
-from stretto.nodes.shown import NOT_ENDED
 from stretto.testing import ScriptedModel
 from stretto.threads import Retention
+from stretto.threads.history import NOT_ENDED
 
 SEED = 3
 

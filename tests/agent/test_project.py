@@ -10,6 +10,8 @@ from stretto.agent.project import AgentFile, ModelFile, ModelsFile, ProjectFile,
 from stretto.agent.schemas import schemas
 from stretto.agent.spec import Models
 from stretto.errors import ConfigError
+from stretto.media.objects import ObjectStore
+from stretto.media.sqlite import SqliteStore
 from stretto.threads import Retention
 
 
@@ -39,6 +41,25 @@ def test_the_file_says_how_much_of_the_threads_is_kept(tmp_path: Path) -> None:
     assert own._opened._retention == Retention(turns=3)
     (tmp_path / "stretto.yaml").write_text("retention: {threads: 0}\n")
     with pytest.raises(ConfigError, match=r"stretto\.yaml:1.*threads"):
+        Agent.from_folder(tmp_path / "agents" / "desk")
+
+
+def test_the_file_says_where_media_are_kept_and_how_many(tmp_path: Path) -> None:
+    file = tmp_path / "stretto.yaml"
+    file.write_text("agent: desk\n")
+    (tmp_path / "agents" / "desk").mkdir(parents=True)
+    (tmp_path / "agents" / "desk" / "agent.yaml").write_text("")
+    assert find_project(tmp_path).media == tmp_path / ".stretto" / "media"
+    file.write_text("media: {at: pictures.sqlite, quota: {ann: 1000}}\n")
+    opened = Agent.from_folder(tmp_path / "agents" / "desk")._opened
+    assert isinstance(opened._media, SqliteStore)
+    assert (opened._media.path, opened._quota) == (tmp_path / "pictures.sqlite", {"ann": 1000})
+    file.write_text('media: {at: "memory://bucket/media", quota: 1000}\n')
+    opened = Agent.from_folder(tmp_path / "agents" / "desk")._opened
+    assert isinstance(opened._media, ObjectStore)
+    assert opened._quota == 1000
+    file.write_text("media: {quota: -1}\n")
+    with pytest.raises(ConfigError, match=r"stretto\.yaml:1.*quota"):
         Agent.from_folder(tmp_path / "agents" / "desk")
 
 

@@ -19,6 +19,8 @@ ANSWERS = {
     "output": '{"number": "R-7", "note": "", '
     '"lines": [{"name": "bell", "price": 9}, {"name": "pump", "price": 29.5}]}',
     "caching": "Three years.",
+    "threads": "On Sunday it is closed.",
+    "media": "A red bell.",
 }
 """What the page's `model` says."""
 
@@ -26,7 +28,7 @@ ANSWERS = {
 @pytest.mark.parametrize("page", BLOCKS)
 async def test_the_code_of_a_page_runs(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    names = {"model": ScriptedModel(otherwise=lambda _: ANSWERS[page]), "__name__": __name__}
+    names = {"model": ScriptedModel(otherwise=lambda _: ANSWERS.get(page, "Well.")), "__name__": __name__}
     async with asyncio.timeout(60):
         for number, code in enumerate(BLOCKS[page], 1):
             compiled = compile(code, f"{page}.md block {number}", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
@@ -39,4 +41,16 @@ async def test_the_code_of_a_page_runs(page: str, tmp_path: Path, monkeypatch: p
 
 
 def test_there_is_code_to_run() -> None:
-    assert {"budgets", "caching", "endings", "ingest", "output", "pool"} <= set(BLOCKS)
+    known = {
+        "budgets",
+        "caching",
+        "endings",
+        "history",
+        "ingest",
+        "journal",
+        "media",
+        "output",
+        "pool",
+        "runs",
+    }
+    assert known <= set(BLOCKS)

@@ -272,3 +272,17 @@ def test_a_state_that_is_no_typed_dict_is_refused(wrong: Any) -> None:
 def test_numbers_out_of_range_are_refused(make: Callable[[], Any]) -> None:
     with pytest.raises(GraphError):
         make()
+
+
+def test_a_new_name_has_to_be_a_node_and_an_old_one_none() -> None:
+    async def nothing(state: Any) -> dict[str, Any]:
+        return {}
+
+    graph = Graph(renamed={"was": "chek", "check": "check"}, migrate="x")  # type: ignore[arg-type]
+    graph.add_node("check", nothing).add_edge(START, "check").add_edge("check", END)
+    with pytest.raises(GraphError) as caught:
+        graph.check()
+    said = str(caught.value)
+    assert "`renamed` leads from `was` to `chek`, which is no node; did you mean `check`?" in said
+    assert "`renamed` names `check`, which is still a node; leave it out" in said
+    assert "`migrate` is str; give `def migrate(state, old) -> dict`" in said

@@ -4,7 +4,7 @@ from langgraph.types import Overwrite
 
 from stretto.context import Run
 from stretto.graph import END, START, Conversation, Graph, new_turn
-from stretto.graph.state import TURN_KEYS, add_messages, gather
+from stretto.graph.state import KEPT_KEYS, TURN_KEYS, add_messages, gather
 from stretto.graph.stream import play
 from stretto.messages import Message
 from stretto.results import Missing
@@ -31,8 +31,9 @@ def test_gathered_keys_grow_and_none_empties_them() -> None:
     assert gather([down], [down]) == [down, down] and gather([down], None) == []
 
 
-def test_the_input_of_a_turn_gives_every_key_of_a_conversation() -> None:
-    assert set(Conversation.__annotations__) == TURN_KEYS
+def test_the_input_of_a_turn_gives_every_key_of_a_conversation_but_those_that_stay() -> None:
+    assert set(Conversation.__annotations__) == TURN_KEYS | KEPT_KEYS
+    assert not TURN_KEYS & KEPT_KEYS
     assert new_turn("hello")["question"] == "hello" and new_turn("x", price=1)["price"] == 1
 
 

@@ -262,6 +262,7 @@ def test_each_test_folder_mirrors_a_room() -> None:
     others = {
         "house",
         "docs",
+        "faults",
         "agents",
         "scripts",
         "benchmarks",

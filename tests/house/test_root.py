@@ -15,6 +15,7 @@ EXPORTS = [
     "END",
     "START",
     "Agent",
+    "Answer",
     "Audio",
     "Chunk",
     "Citation",

@@ -6,9 +6,11 @@ from tests.media import makers
 from stretto.errors import DamagedMedia, MediaNotFound
 from stretto.media.intake import take_in
 from stretto.media.pictures import open_picture
+from stretto.media.ready import ReadyPictures
 from stretto.media.resolve import LOW_SIDE, resolve
 from stretto.media.store import DirectoryStore
 from stretto.messages import Audio, File, Image, Message, ToolResult
+from stretto.settings import MediaRules
 
 
 def content(source: str) -> tuple[str, bytes]:
@@ -18,7 +20,7 @@ def content(source: str) -> tuple[str, bytes]:
 
 async def test_a_reference_becomes_a_data_url_upright_and_in_size(store: DirectoryStore):
     message = await take_in(Message.user("see", Image.from_bytes(makers.turned(6), "image/jpeg")), store)
-    (resolved,) = await resolve([message], store, max_side=20)
+    (resolved,) = await resolve([message], store, rules=MediaRules(max_side=20))
     picture = resolved.parts[1]
     assert isinstance(picture, Image)
     head, data = content(picture.source)
@@ -76,3 +78,64 @@ async def test_content_that_changed_in_the_store_is_not_sent(store: DirectorySto
     file.write_bytes(b"other")
     with pytest.raises(DamagedMedia):
         await resolve([message], store)
+
+
+class Watched:
+    """A store that counts what is read of it, and gives links."""
+
+    def __init__(self, store: DirectoryStore, link: str | None = None) -> None:
+        self.store, self.reads, self.links, self._link = store, 0, 0, link
+        self.ready = ReadyPictures()
+
+    async def read(self, reference: str) -> bytes:
+        self.reads += 1
+        return await self.store.read(reference)
+
+    async def link(self, reference: str, *, seconds: float = 3600) -> str | None:
+        self.links += 1
+        return self._link and f"{self._link}?{self.links}"
+
+
+async def test_a_picture_that_many_questions_refer_to_is_made_once(store: DirectoryStore):
+    data = makers.picture(size=(2000, 1000))
+    message = await take_in(Message.user(Image.from_bytes(data, "image/png")), store)
+    watched = Watched(store)
+    sources = {(await resolve([message], watched))[0].media[0].source for _ in range(50)}
+    assert (len(sources), watched.reads) == (1, 1)
+    (small,) = await resolve([message], watched, rules=MediaRules(max_side=100))
+    assert watched.reads == 2, "another model's size is another picture"
+    assert small.media[0].source not in sources
+
+
+@pytest.mark.parametrize(
+    ("rules", "size"),
+    [
+        (MediaRules(max_side=2048, max_short=768), (1152, 768)),
+        (MediaRules(max_pixels=60_000), (300, 200)),
+        (MediaRules(), (1568, 1045)),
+    ],
+)
+async def test_each_model_gets_the_size_it_takes(
+    store: DirectoryStore, rules: MediaRules, size: tuple[int, int]
+):
+    part = Image.from_bytes(makers.picture("JPEG", size=(3000, 2000)), "image/jpeg")
+    message = await take_in(Message.user(part), store)
+    (picture,) = (await resolve([message], store, rules=rules))[0].media
+    assert isinstance(picture, Image)
+    assert (picture.width, picture.height) == open_picture(content(picture.source)[1]).size == size
+
+
+async def test_a_link_is_passed_where_the_endpoint_reaches_it_and_the_picture_is_as_stored(
+    store: DirectoryStore,
+):
+    bare = await take_in(Message.user(Image.from_bytes(makers.picture(), "image/png")), store)
+    placed = await take_in(Message.user(Image.from_bytes(makers.turned(1), "image/jpeg")), store)
+    watched, reach = Watched(store, "https://objects.example/x"), MediaRules(urls=True)
+    for _ in range(3):
+        (picture,) = (await resolve([bare], watched, rules=reach))[0].media
+        assert picture.source == "https://objects.example/x?1", "the same link: prompts stay the same"
+    for messages, rules in (([placed], reach), ([bare], MediaRules())):
+        (picture,) = (await resolve(messages, watched, rules=rules))[0].media
+        assert picture.source.startswith("data:"), "its camera's position stays here, or nobody reaches it"
+    (picture,) = (await resolve([bare], Watched(store), rules=reach))[0].media
+    assert picture.source.startswith("data:"), "the store gives no link"

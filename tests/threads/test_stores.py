@@ -25,11 +25,13 @@ async def echo(state: Conversation) -> Conversation:
 GRAPH = Graph().add_node("echo", echo).add_edge(START, "echo").add_edge("echo", END)
 
 
-@pytest.mark.parametrize("name", STORES)
+@pytest.mark.parametrize("name", sorted(STORES))
 async def test_a_conversation_goes_on_and_the_keys_of_the_turn_before_are_empty(
-    name: str, tmp_path: Path
+    name: str, tmp_path: Path, request: Any
 ) -> None:
-    async with open_store(name, tmp_path / "deep" / "threads.sqlite", *GRAPH.states) as saver:
+    file = tmp_path / "deep" / "threads.sqlite"
+    place = request.getfixturevalue("postgres") if name == "postgres" else file
+    async with open_store(name, place, *GRAPH.states) as saver:
         compiled = GRAPH.compile(saver)
         first = await play(compiled, new_turn("one"), run=Run(), thread_id="t")
         assert first.state["output"] == "ONE"
@@ -70,7 +72,7 @@ async def test_what_the_state_does_not_declare_is_refused_before_it_is_kept(tmp_
 
 
 def test_an_unknown_store_is_a_config_error(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="no thread store `redis`; there are memory, sqlite"):
+    with pytest.raises(ConfigError, match="no thread store `redis`; there are memory, postgres, sqlite"):
         open_store("redis", tmp_path / "x", Conversation)
 
 

@@ -7,6 +7,7 @@ from stretto.context import Run, RunContext, current_context
 from stretto.errors import ConfigError, Pause, ToolError
 from stretto.events import Event, ToolFinished, ToolStarted
 from stretto.messages import ToolCall
+from stretto.steps import call_hash
 from stretto.tools import tool
 from stretto.tools.execute import DECLINED, execute
 
@@ -171,8 +172,12 @@ async def test_approvals_are_asked_in_one_pause_before_anything_runs():
     with pytest.raises(Pause) as pause:
         await execute(calls, table(refund, look), ctx)
     assert pause.value.questions == {
-        "a": {"tool": "refund", "arguments": {"order": "7"}},
-        "c": {"tool": "refund", "arguments": {"order": "8"}},
+        call.id: {
+            "tool": "refund",
+            "arguments": {"order": order},
+            "hash": call_hash("refund", call.arguments),
+        }
+        for call, order in ((calls[0], "7"), (calls[2], "8"))
     }
     assert (ran, events) == ([], [])
 

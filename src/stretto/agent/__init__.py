@@ -3,7 +3,10 @@
 agent.py     Agent: run, run_sync, stream        presets.py   the graph when there is no graph.py
 folder.py    an agent's folder, read             project.py   stretto.yaml, and which setting wins
 spec.py      what a graph is built from          opened.py    what an agent holds open
-question.py  what may be asked                 spending.py  what its runs may spend
+question.py  what may be asked                   spending.py  what its runs may spend
+turn.py      a turn, from arrival to result      thread_turn.py  a turn that has its thread
+running.py   runs that outlive their caller      heard.py     what a run has said so far
+threads.py   threads looked after                deploys.py   which of them a new version can take up
 """
 
 from importlib import import_module
@@ -12,10 +15,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from stretto.agent.agent import Agent
     from stretto.agent.spec import AgentSpec
+    from stretto.agent.threads import ThreadsOf, threads_of
 
-__all__ = ["Agent", "AgentSpec"]
+__all__ = ["Agent", "AgentSpec", "ThreadsOf", "threads_of"]
 
-_HOME = {"Agent": "stretto.agent.agent", "AgentSpec": "stretto.agent.spec"}
+_HOME = {
+    "Agent": "stretto.agent.agent",
+    "AgentSpec": "stretto.agent.spec",
+    "ThreadsOf": "stretto.agent.threads",
+    "threads_of": "stretto.agent.threads",
+}
 
 
 def __getattr__(name: str) -> Any:

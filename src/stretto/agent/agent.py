@@ -4,7 +4,6 @@ Knows no HTTP and no terminal; what happens in a run leaves it as events.
 """
 
 import asyncio
-import time
 import uuid
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
@@ -16,25 +15,27 @@ from stretto._internal.bridge import run_sync
 from stretto.agent.folder import build_graph, read_folder
 from stretto.agent.opened import Opened, Threads
 from stretto.agent.presets import answering
-from stretto.agent.question import as_question, check_thread
+from stretto.agent.question import Asked, as_asked, check_thread
+from stretto.agent.running import Running, Started
 from stretto.agent.spec import AgentSpec
 from stretto.agent.spending import Spending
-from stretto.context import Run, RunContext
+from stretto.agent.turn import Player
+from stretto.context import Run
 from stretto.errors import ConfigError
-from stretto.events import ErrorRaised, Event, Interrupted, RunFinished, RunStarted
-from stretto.graph import Graph, new_turn
-from stretto.graph.stream import play
+from stretto.events import Event
+from stretto.graph import Graph
 from stretto.knowledge import KnowledgeBase
+from stretto.media.references import DAY, Held, Quota, Swept
 from stretto.media.store import MediaStore
 from stretto.messages import Message, Part
 from stretto.models.factory import as_model
 from stretto.models.output import Form, Shape
 from stretto.models.protocol import ChatModel
-from stretto.observe import logged
 from stretto.prompts import Prompt
 from stretto.results import Result
 from stretto.settings import Budgets, Limits
 from stretto.threads import Retention
+from stretto.threads.runs import SecondTurn, check_policy
 from stretto.tools import Tool, tool
 
 Question = str | Part | Message | Iterable[str | Part]
@@ -58,9 +59,14 @@ class Agent:
         limits: What one run may use.
         budgets: What may be spent for a run, thread, tenant and node, also as the mapping that agent.yaml
             would hold; as `Spending` with prices and counters.
-        threads: Where conversations are kept: a path (sqlite), `"memory"`, or None for nowhere.
+        threads: Where conversations are kept: a path (sqlite), `postgresql://USER:PASSWORD@HOST:PORT/NAME`,
+            `"memory"`, or None for nowhere.
         retention: How much of the threads is kept; None keeps all.
-        media: Where pictures and documents are kept; by default `.stretto/media` of the project.
+        second_turn: What a turn does while another one of its thread runs: `reject` (ThreadBusy), `enqueue`,
+            `interrupt` (stops the other, and keeps what it said) or `merge` (one turn for both messages).
+        media: Where pictures and documents are kept: a store, a folder, a file on `.sqlite` or a URL such as
+            `s3://bucket/media`; by default `.stretto/media` of the project.
+        media_quota: Bytes of media that each tenant may keep in threads, or those that are named.
     """
 
     def __init__(
@@ -77,7 +83,9 @@ class Agent:
         budgets: Budgets | Mapping[str, Any] | Spending | None = None,
         threads: Threads = "memory",
         retention: Retention | None = None,
-        media: MediaStore | Path | None = None,
+        second_turn: SecondTurn = "reject",
+        media: MediaStore | Path | str | None = None,
+        media_quota: Quota = None,
     ) -> None:
         self.name = name
         self.limits = limits or Limits()
@@ -112,7 +120,11 @@ class Agent:
         self._spending = budgets if isinstance(budgets, Spending) else Spending(budgets)
         self._spending.check(node.name for node in graph.nodes)
         self._spending.keep_beside(threads)
-        self._opened = Opened(graph, threads=threads, media=media, retention=retention)
+        self._opened = Opened(graph, threads=threads, media=media, quota=media_quota, retention=retention)
+        self._player = Player(
+            name, self._opened, prepare=self.open, form=self._form, second_turn=check_policy(second_turn)
+        )
+        self._running = Running(name, self._opened, self._player)
         self._prepared = False
 
     @classmethod
@@ -129,7 +141,8 @@ class Agent:
         Args:
             path: `agents/NAME`, or `NAME` from inside the project.
             model: Answers instead of the configured chat model.
-            threads: Where conversations are kept; by default `threads.sqlite` in the project's storage.
+            threads: Where conversations are kept; by default what the project's file says, else
+                `threads.sqlite` in its storage.
             retention: How much of the threads is kept; by default what the project's file says.
         """
         spec, documents = read_folder(path, model=model)
@@ -139,9 +152,11 @@ class Agent:
             name=spec.name,
             limits=spec.limits,
             budgets=spec.spending(),
-            threads=spec.project.storage / "threads.sqlite" if threads is None else threads,
+            threads=spec.project.threads if threads is None else threads,
             retention=retention or spec.project.file.retention,
-            media=spec.project.storage / "media",
+            second_turn=spec.file.second_turn,
+            media=spec.project.media,
+            media_quota=spec.project.file.media.quota,
         )
         agent.spec, agent.documents = spec, documents
         if not (spec.folder / "graph.py").is_file():  # which may ask others
@@ -176,7 +191,8 @@ class Agent:
         Args:
             question: Text, a part, a message, or a list of texts and parts.
             thread_id: Which conversation goes on; None begins one.
-            answers: Answers to the thread's open questions by call id, instead of a question.
+            answers: Answers to the thread's open questions by call id, instead of a question: plain values,
+                or `Answer(value, by=...)` with who gave it.
             deps: For tools and nodes, as `ctx.deps`.
             limits: Instead of the agent's.
             tenant: On whose behalf.
@@ -186,7 +202,7 @@ class Agent:
             StrettoError: The turn could not be ended otherwise; see `stretto.errors`.
         """
         run = self._new_run(thread_id, deps, limits, tenant)
-        return await self._turn(run, question, answers, kept=thread_id is not None)
+        return await self._player.turn(run, as_asked(question, answers), kept=thread_id is not None)
 
     def run_sync(self, question: Question | None = None, **options: Any) -> Result:
         """`run` for code without an event loop, and for notebooks. Takes what `run` takes."""
@@ -203,16 +219,13 @@ class Agent:
         tenant: str = "default",
     ) -> AsyncGenerator[Event]:
         """One turn as numbered events, `RunFinished` last. Takes what `run` takes; closing it cancels."""
-        events: deque[Event] = deque()
+        events: deque[Event | None] = deque()
         loop = asyncio.get_running_loop()
         waiting: asyncio.Future[None] | None = None
         run = self._new_run(thread_id, deps, limits, tenant)
 
-        def sink(event: Event) -> None:
+        def sink(event: Event | None) -> None:
             events.append(event)
-            wake()
-
-        def wake() -> None:
             if waiting is not None and not waiting.done():
                 waiting.set_result(None)
 
@@ -221,22 +234,82 @@ class Agent:
         def ended(turn: asyncio.Task[Result]) -> None:
             if not turn.cancelled():
                 turn.exception()  # looked at: one who left early is told of no failure any more
-            wake()
+            sink(None)
 
-        turn = asyncio.create_task(self._turn(run, question, answers, kept=thread_id is not None))
+        asked = as_asked(question, answers)
+        turn = asyncio.create_task(self._player.turn(run, asked, kept=thread_id is not None))
         turn.add_done_callback(ended)
         try:
-            while not turn.done() or events:
-                while events:
-                    yield events.popleft()
-                if not turn.done():
+            while True:
+                if not events:
                     waiting = loop.create_future()
                     await waiting
+                event = events.popleft()
+                if event is None:
+                    break
+                yield event
             turn.result()
         finally:
             if not turn.done():
                 turn.cancel()
                 await asyncio.wait([turn])  # `await turn` would take a cancel of the reader's for the turn's
+
+    async def start(
+        self,
+        question: Question | None = None,
+        *,
+        thread_id: str | None = None,
+        answers: Mapping[str, Any] | None = None,
+        deps: Any = None,
+        limits: Limits | None = None,
+        tenant: str = "default",
+    ) -> Started:
+        """Starts a turn that goes on when its caller leaves, or the program ends. Takes what `run` takes.
+
+        Its events are kept for a day: `follow` gives them from any number on, also after a restart.
+
+        Raises:
+            ThreadBusy: Another turn plays the thread.
+            ThreadError: This agent keeps no threads.
+        """
+        run = self._new_run(thread_id, deps, limits, tenant)
+        await self._running.start(run, as_asked(question, answers))
+        return Started(run.id, run.thread_id)
+
+    def follow(self, run_id: str, *, after: int = 0) -> AsyncGenerator[Event]:
+        """The events of a started run behind number `after`, as they come, to its `RunFinished`.
+
+        Closing it leaves the run alone. Raises ThreadError where there is no such run.
+        """
+        return self._running.events(run_id, after)
+
+    async def result(self, run_id: str) -> Result:
+        """The result of a started run, once it has ended; raises ThreadError where it failed."""
+        return await self._running.result(run_id)
+
+    async def stop(self, run_id: str) -> bool:
+        """Stops a run, whichever process plays it; what it said stays in the conversation.
+
+        Returns once it has ended; False where it had ended before.
+        """
+        return await self._running.stop(run_id)
+
+    async def resume(self, thread_id: str, *, deps: Any = None, limits: Limits | None = None) -> Result:
+        """Goes on with a turn that failed, was left, or whose program ended; nothing it did is done again.
+
+        Raises:
+            ThreadError: The thread's last turn came to its end.
+        """
+        return await self._player.turn(self._new_run(thread_id, deps, limits, "default"), Asked(), kept=True)
+
+    async def recover(self, *, deps: Any = None) -> list[str]:
+        """Takes up the started runs of this agent whose programs ended; returns their ids.
+
+        Call it when a server starts; `lifespan` does. `deps` goes to them as `ctx.deps`.
+        """
+        return await self._running.recover(
+            lambda ticket: self._new_run(ticket.thread_id, deps, None, ticket.tenant, run_id=ticket.run_id)
+        )
 
     async def messages(self, thread_id: str) -> list[Message]:
         """The conversation so far, empty for a new thread. Raises ThreadError where none are kept."""
@@ -258,10 +331,29 @@ class Agent:
     async def lifespan(self, app: object) -> AsyncGenerator[None]:
         """For `FastAPI(lifespan=agent.lifespan)`."""
         async with self:
+            if self._opened.keeps(kept=False):
+                await self.recover()
             yield
 
+    async def held_media(self, thread_ids: Iterable[str]) -> list[Held]:
+        """The media that these threads hold."""
+        return await self._opened.held_media(thread_ids)
+
+    async def sweep_media(self, *, older_than: float = DAY, among: Iterable[Held] | None = None) -> Swept:
+        """Drops media that no thread holds any more. All threads whose media the store keeps are the agent's.
+
+        Args:
+            older_than: Seconds since they were put last; longer than any turn takes.
+            among: What to look at, as `held_media` told before threads were deleted; None: all.
+
+        Raises:
+            ThreadError: Its threads are not kept in a database.
+        """
+        return await self._opened.sweep_media(older_than, among)
+
     async def close(self) -> None:
-        """Closes models, knowledge and threads. May be called twice."""
+        """Closes models, knowledge and threads; leaves started runs to who recovers them. Twice is fine."""
+        await self._running.close()
         await self._opened.close()
         if self.knowledge is not None:
             await self.knowledge.close()
@@ -272,86 +364,21 @@ class Agent:
         await self._spending.close()
         self._prepared = False
 
-    def _new_run(self, thread_id: str | None, deps: Any, limits: Limits | None, tenant: str) -> Run:
+    def _new_run(
+        self,
+        thread_id: str | None,
+        deps: Any,
+        limits: Limits | None,
+        tenant: str,
+        *,
+        run_id: str = "",
+    ) -> Run:
         if thread_id is not None:
             check_thread(thread_id)
         chosen: Any = limits or self.limits
         if not isinstance(chosen, Limits):
             raise ConfigError(f"limits is a `{type(chosen).__name__}`; give Limits(steps=..., seconds=...)")
-        run = Run(thread_id=thread_id or uuid.uuid4().hex, deps=deps, limits=chosen, tenant=tenant)
+        thread_id = thread_id or uuid.uuid4().hex
+        run = Run(run_id or uuid.uuid4().hex, thread_id, deps=deps, limits=chosen, tenant=tenant)
         run.ledger = self._spending.ledger(run, self.name)
         return run
-
-    async def _turn(
-        self, run: Run, question: Question | None, answers: Mapping[str, Any] | None, *, kept: bool
-    ) -> Result:
-        run.sink = logged(run.sink)
-        ctx = RunContext(run)
-        ctx.emit(RunStarted(thread_id=run.thread_id, agent=self.name))
-        try:
-            result = await self._play(run, question, answers, kept=kept)
-        except asyncio.CancelledError:
-            ctx.emit(RunFinished(status="cancelled"))  # for the log: who watched has left
-            raise
-        except Exception as error:
-            if not getattr(error, "_stretto_reported", False):  # the graph tells of what fails in a node
-                ctx.emit(ErrorRaised(kind=type(error).__name__, message=str(error)))
-            ctx.emit(RunFinished(status="failed"))
-            raise
-        if result.interrupts:
-            ctx.emit(Interrupted(questions=result.interrupts))
-        ctx.emit(RunFinished(status=result.status, result=result))
-        return result
-
-    async def _play(
-        self, run: Run, question: Question | None, answers: Mapping[str, Any] | None, *, kept: bool
-    ) -> Result:
-        if question is not None and answers is not None:
-            raise ConfigError("run() takes a question or `answers`, not both")
-        if question is None and answers is None:
-            raise ConfigError("run() needs a question, or answers to a paused thread's questions")
-        message = None if question is None else as_question(question)
-        await self.open()
-        opened, thread_id = self._opened, run.thread_id
-        compiled = await opened.compiled(kept=kept)
-        turn_input, before = None, {}
-        with opened.playing(thread_id):
-            if message is not None:
-                message = await opened.take_in(message, run)
-                turn_input, before = (
-                    await opened.begin(message, thread_id) if kept else (new_turn(message), {})
-                )
-            fresh = message is not None and not before
-            if fresh:
-                await opened.make_room(compiled)
-            opened.serve_media(run)
-            final, questions = await play(compiled, turn_input, run=run, resume=answers, before=before)
-            await opened.prune(compiled, thread_id, waiting=bool(questions), fresh=fresh)
-        if self._form is not None and final.get("output") is not None:
-            final = {**final, "output": self._form.revive(final["output"])}
-        run.timings["total"] = time.perf_counter() - run.started
-        return _result(run, final, questions)
-
-
-def _result(run: Run, final: Mapping[str, Any], questions: Mapping[str, Any]) -> Result:
-    return Result(
-        output=final.get("output"),
-        run_id=run.id,
-        thread_id=run.thread_id,
-        status="interrupted" if questions else "done",
-        citations=tuple(final.get("citations") or ()),
-        path=tuple(run.path),
-        tools=tuple(run.tools),
-        usage=run.usage,
-        timings=dict(run.timings),
-        missing=tuple(run.missing),
-        interrupts=dict(questions),
-        messages=_added(final.get("messages") or ()),
-        state={key: value for key, value in final.items() if key not in ("messages", "output", "citations")},
-    )
-
-
-def _added(messages: Sequence[Message]) -> tuple[Message, ...]:
-    """The messages after the last question."""
-    last = max((index for index, message in enumerate(messages) if message.role == "user"), default=-1)
-    return tuple(messages[last + 1 :])

@@ -2,10 +2,10 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Generator
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 from weakref import WeakKeyDictionary
 
 from stretto.agent.project import find_project
@@ -16,15 +16,34 @@ from stretto.graph.ground import Compiled, Overwrite
 from stretto.graph.state import add_messages
 from stretto.graph.stream import thread_messages, thread_standing, with_deltas
 from stretto.media.intake import take_in
-from stretto.media.store import DirectoryStore, MediaStore
+from stretto.media.ready import ReadyPictures
+from stretto.media.references import Held, MediaReferences, Quota, Swept
+from stretto.media.store import MediaStore
+from stretto.media.stores import store_at
+from stretto.media.thread_media import ThreadMedia
 from stretto.messages import Message
 from stretto.nodes.node import last_turns
-from stretto.nodes.shown import answered
 from stretto.threads import Retention
-from stretto.threads.stores import open_store
+from stretto.threads.database import Database
+from stretto.threads.history import answered
+from stretto.threads.journal import ThreadJournal
+from stretto.threads.runs import fence
+from stretto.threads.stores import open_store, store_of
+from stretto.threads.turns import Turns
 
 Threads = Path | Literal["memory"] | str | None
-"""A path (sqlite), `"memory"`, or None for nowhere."""
+"""A path (sqlite), `postgresql://USER:PASSWORD@HOST:PORT/NAME`, `"memory"`, or None for nowhere."""
+
+
+class Kept(NamedTuple):
+    """What keeps threads in one event loop."""
+
+    compiled: Compiled
+    """The graph with its checkpointer."""
+    database: Database
+    turns: Turns
+    """Who plays which thread."""
+
 
 _KEEP_ALL = Retention(checkpoints=None)
 
@@ -37,7 +56,8 @@ class Opened:
         graph: Graph,
         *,
         threads: Threads,
-        media: MediaStore | Path | None,
+        media: MediaStore | Path | str | None,
+        quota: Quota = None,
         retention: Any = None,
     ) -> None:
         if not isinstance(retention, Retention | None):
@@ -47,17 +67,26 @@ class Opened:
             )
         self._graph, self._threads, self._retention = graph, threads, retention or _KEEP_ALL
         self._playing: Counter[str] = Counter()
-        self._media = DirectoryStore(media) if isinstance(media, Path) else media
+        self._media = store_at(media) if isinstance(media, Path | str) else media
+        self._quota, self._ready = quota, ReadyPictures()
         self._bare: Compiled | None = None
-        self._kept: dict[asyncio.AbstractEventLoop, tuple[AsyncExitStack, Any]] = {}
+        self._kept: dict[asyncio.AbstractEventLoop, tuple[AsyncExitStack, Kept]] = {}
         self._opening: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
 
-    async def compiled(self, *, kept: bool) -> Any:
-        """The graph to run: with its thread store, or bare where a memory store has nothing to remember."""
-        if self._threads is None or (self._threads == "memory" and not kept):
-            if self._bare is None:
-                self._bare = self._graph.compile()
-            return self._bare
+    def keeps(self, *, kept: bool) -> bool:
+        """Whether a turn's thread is kept: in memory, only one that goes on."""
+        return self._threads is not None and (self._threads != "memory" or kept)
+
+    def bare(self) -> Compiled:
+        """The graph without a thread store."""
+        if self._bare is None:
+            self._bare = self._graph.compile()
+        return self._bare
+
+    async def kept(self) -> Kept:
+        """The graph with its thread store; raises ThreadError where none are kept."""
+        if self._threads is None:
+            raise ThreadError("this agent keeps no threads; make it with `threads=` a path, or 'memory'")
         loop = asyncio.get_running_loop()
         async with self._opening.setdefault(loop, asyncio.Lock()):
             if loop not in self._kept:
@@ -66,13 +95,14 @@ class Opened:
                 self._kept[loop] = await self._open(self._threads)
         return self._kept[loop][1]
 
-    async def _open(self, threads: Path | str) -> tuple[AsyncExitStack, Any]:
+    async def _open(self, threads: Path | str) -> tuple[AsyncExitStack, Kept]:
         async with AsyncExitStack() as stack:
-            name = "memory" if threads == "memory" else "sqlite"
-            saver = await stack.enter_async_context(open_store(name, threads, *self._graph.states))
+            store = open_store(store_of(threads), threads, *self._graph.states)
+            saver = await stack.enter_async_context(store)
             compiled = self._graph.compile(checkpointer=saver)
             self._refuse_deltas(compiled)
-            return stack.pop_all(), compiled
+            database: Database = saver.file
+            return stack.pop_all(), Kept(compiled, database, Turns(database))
 
     def _refuse_deltas(self, compiled: Any) -> None:
         deltas = with_deltas(compiled)
@@ -84,23 +114,29 @@ class Opened:
 
     async def messages(self, thread_id: str) -> list[Message]:
         """The conversation of a thread."""
-        if self._threads is None:
-            raise ThreadError("this agent keeps no threads; make it with `threads=` a path, or 'memory'")
-        return await thread_messages(await self.compiled(kept=True), thread_id)
+        return await thread_messages((await self.kept()).compiled, thread_id)
 
-    async def begin(self, message: Message, thread_id: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    def first(self, message: Message) -> dict[str, Any]:
+        """The input of a turn that no other came before."""
+        return new_turn(message)
+
+    async def begin(
+        self, earlier: Sequence[Message], new: Sequence[Message], thread_id: str
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
         """The input of a turn in a thread, and the thread's state, which is empty for a new one.
 
         What the turn before left open is closed: a tool call without a result gets one that says so. Turns
         over the retention's limit are left out.
 
+        Args:
+            earlier: What was asked before, and never begun.
+            new: What is asked. Messages that the thread knows are not added again.
+            thread_id: The thread.
+
         Raises:
             ThreadError: The thread waits for answers: a question would drop what it waits for.
         """
-        turn = new_turn(message)
-        if self._threads is None:
-            return turn, {}
-        compiled = await self.compiled(kept=True)
+        compiled = (await self.kept()).compiled
         state, questions, unfinished = await thread_standing(compiled, thread_id)
         if questions:
             names = ", ".join(f"`{call_id}` ({_short(asked)})" for call_id, asked in questions.items())
@@ -108,13 +144,20 @@ class Opened:
                 f"thread `{thread_id}` waits for an answer to {names}; "
                 f"give run(thread_id=..., answers={{{next(iter(questions))!r}: ...}}) instead of a question"
             )
-        if unfinished and self._playing[thread_id] == 1:  # it failed or was left: nothing goes on from there
+        if unfinished:  # it failed or was left: nothing goes on from there
             await self.prune(compiled, thread_id, waiting=False, fresh=False)
         before: list[Any] = state.get("messages") or []
-        if all(isinstance(known, Message) for known in before):
-            whole = [*answered(before), message]
+        known = {message.id for message in before}
+        asked = {message.id: message for message in (*earlier, *new)}
+        added = [message for message in asked.values() if message.id not in known]
+        turn = new_turn(new[-1])
+        turn["messages"] = added
+        if len(new) > 1:
+            turn["question"] = "\n\n".join(message.text for message in new)
+        if all(isinstance(message, Message) for message in before):
+            whole = [*answered(before), *added]
             whole = last_turns(whole, self._retention.turns or len(whole))
-            if whole[:-1] != before:
+            if whole != [*before, *added]:
                 turn["messages"] = Overwrite(add_messages([], whole))
         return turn, state
 
@@ -129,6 +172,11 @@ class Opened:
             if not self._playing[thread_id]:
                 del self._playing[thread_id]
 
+    def keep_steps(self, store: Kept, run: Run) -> None:
+        """Lets the run's nodes keep their steps beside its thread, as long as it has the lease."""
+        held = fence(run.thread_id, run.lease) if run.lease else None
+        run.journal = ThreadJournal(store.database, run.thread_id, fence=held)
+
     async def prune(self, compiled: Any, thread_id: str, *, waiting: bool, fresh: bool) -> None:
         """Lets go of what the retention does not keep, after a turn: `waiting` for answers, or at its end."""
         if compiled.checkpointer and self._retention != _KEEP_ALL:
@@ -138,22 +186,47 @@ class Opened:
 
     async def make_room(self, compiled: Any) -> None:
         """Drops the oldest threads over the retention's limit, such as turns that were left have added."""
-        if compiled.checkpointer and self._retention.threads is not None:
+        limited = self._retention.threads is not None or self._retention.days is not None
+        if compiled.checkpointer and limited:
             await compiled.checkpointer.drop_oldest(self._retention, playing=self._playing)
 
     async def take_in(self, message: Message, run: Run) -> Message:
         """The message with its pictures and documents checked, stored, and replaced by references."""
-        if not message.media:
+        if not message.media or run.media is None:
             return message
-        return await take_in(message, self._store())
+        return await take_in(message, run.media)
 
-    def serve_media(self, run: Run) -> None:
-        """Lets the run read media references, and keep what its tools return."""
-        run.media = _LazyStore(self._store)
+    def serve_media(self, run: Run, database: Database | None) -> None:
+        """Lets the run read media, and keep some: its thread holds them where it is kept in `database`."""
+        run.media = ThreadMedia(
+            self._store,
+            ready=self._ready,
+            references=None if database is None else self._references(database),
+            thread_id=run.thread_id,
+            tenant=run.tenant,
+        )
+
+    async def held_media(self, thread_ids: Iterable[str]) -> list[Held]:
+        """The media that these threads hold."""
+        references = self._references((await self.kept()).database)
+        return [each for thread_id in thread_ids for each in await references.held(thread_id)]
+
+    async def sweep_media(self, older_than: float, among: Iterable[Held] | None) -> Swept:
+        """Drops media that no thread holds, put last so many seconds ago."""
+        if self._threads is None or self._threads == "memory":
+            raise ThreadError(
+                "this agent's threads are not kept in a database, so nobody knows which media are held; "
+                "make it with `threads=` a path"
+            )
+        references = self._references((await self.kept()).database)
+        return await references.sweep(self._store(), older_than=older_than, among=among)
+
+    def _references(self, database: Database) -> MediaReferences:
+        return MediaReferences(database, quota=self._quota, ready=self._ready)
 
     def _store(self) -> MediaStore:
         if self._media is None:
-            self._media = DirectoryStore(find_project().storage / "media")
+            self._media = store_at(find_project().media)
         return self._media
 
     async def close(self) -> None:
@@ -166,16 +239,3 @@ class Opened:
 def _short(question: Any) -> str:
     text = " ".join(str(question).split())
     return text if len(text) <= 100 else text[:99] + "…"
-
-
-class _LazyStore:
-    """Keeps and reads media; opens its store with the first of them."""
-
-    def __init__(self, store: Callable[[], MediaStore]) -> None:
-        self._store = store
-
-    async def put(self, data: bytes, media_type: str) -> str:
-        return await self._store().put(data, media_type)
-
-    async def read(self, reference: str) -> bytes:
-        return await self._store().read(reference)

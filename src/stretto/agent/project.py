@@ -1,15 +1,16 @@
 """The project: `stretto.yaml`, where things are kept, and which setting wins. Opens no model and no store.
 
 Precedence, strongest first: the call, the command line, the environment (`STRETTO_MODEL`, `STRETTO_BASE_URL`,
-`STRETTO_API_KEY`, `STRETTO_VISION`, `STRETTO_EMBEDDER`), `agent.yaml`, `stretto.yaml`.
+`STRETTO_API_KEY`, `STRETTO_VISION`, `STRETTO_EMBEDDER`, `STRETTO_THREADS`), `agent.yaml`, `stretto.yaml`.
 """
 
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from stretto._internal.project_file import PROJECT_FILE, project_file
 from stretto._internal.yaml_files import place, read_yaml
@@ -17,6 +18,8 @@ from stretto.errors import ConfigError, ModelNotFound
 from stretto.models.files import POOL, ModelFile, PoolFile, check_pools, unknown_pool
 from stretto.settings import Budgets, Limits, Price
 from stretto.threads import Retention
+from stretto.threads.runs import SecondTurn
+from stretto.threads.stores import store_of
 
 DEFAULT_CHAT = "local:qwen2.5-coder-0.5b"
 DEFAULT_EMBEDDER = "local:minilm"
@@ -31,6 +34,15 @@ class ModelsFile(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     embed: str | None = None
 
 
+class MediaFile(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """Where pictures, recordings and documents are kept, and how many."""
+
+    at: str | None = None
+    """A folder or a file on `.sqlite`, relative to this file, or a URL such as `s3://bucket/media`."""
+    quota: Annotated[int, Meta(ge=0)] | dict[str, Annotated[int, Meta(ge=0)]] | None = None
+    """Bytes that each tenant may keep in threads, or those that are named."""
+
+
 class ProjectFile(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """`stretto.yaml`: the root of a project."""
 
@@ -43,8 +55,11 @@ class ProjectFile(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """What models cost, by `provider:model` or `provider:*`; wins over the package genai-prices."""
     storage: str = ".stretto"
     """Where threads, media and knowledge are kept, relative to this file."""
+    threads: str | None = None
+    """Where threads are kept: a file, relative to this one; `postgresql://HOST:PORT/NAME`; or `memory`."""
     retention: Retention | None = None
     """How much is kept of threads; all where it is not set."""
+    media: MediaFile = msgspec.field(default_factory=MediaFile)
 
 
 class AgentFile(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -64,6 +79,9 @@ class AgentFile(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     pools: dict[str, PoolFile] = {}
     """Pools of its own, beside those of stretto.yaml and before them."""
     limits: Limits = Limits()
+    second_turn: SecondTurn = "reject"
+    """What a turn does while another one of its thread runs: it is refused (`reject`), waits (`enqueue`),
+    stops the other (`interrupt`), or both become one turn (`merge`)."""
     budgets: Budgets = Budgets()
     """What may be spent for a run, thread, tenant and node, and what is done when it is nearly spent."""
     prices: dict[str, Price] | None = None
@@ -85,6 +103,22 @@ class Project:
     def storage(self) -> Path:
         """Where threads, media and knowledge are kept."""
         return self.root / self.file.storage
+
+    @property
+    def threads(self) -> Path | str:
+        """Where threads are kept: what `STRETTO_THREADS` or the file says, else `threads.sqlite`."""
+        said = os.environ.get("STRETTO_THREADS") or self.file.threads
+        if said is None:
+            return self.storage / "threads.sqlite"
+        return self.root / said if store_of(said) == "sqlite" else said
+
+    @property
+    def media(self) -> Path | str:
+        """Where media are kept: by default `media` in the storage."""
+        at = self.file.media.at
+        if at is None:
+            return self.storage / "media"
+        return at if "://" in at else self.root / at
 
     def knowledge_path(self, name: str) -> Path:
         """Where the knowledge base `name` is kept."""

@@ -3,9 +3,13 @@
 Knows no graph and no store; pictures and documents are checked when they are taken in.
 """
 
+import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
+import msgspec
+
+from stretto._internal.plain import Plain
 from stretto.errors import ConfigError
 from stretto.messages import MEDIA, Message, Part, Text
 
@@ -14,6 +18,38 @@ MOST = 4_000_000
 LONGEST_THREAD = 500
 """Characters of a thread's id."""
 _FORMS = "give text, Image(...), Audio(...), File(...), a list of these, or a Message of role user"
+
+
+class Asked(Plain, frozen=True):
+    """What a turn is asked: a question, or answers to open questions; neither: go on where one was left."""
+
+    message: Message | None = None
+    answers: dict[str, Any] | None = None
+
+    def packed(self) -> bytes:
+        """As JSON; what JSON cannot say in an answer is not kept, and the answers have to be given again."""
+        try:
+            return _encoder.encode(self)
+        except TypeError:
+            return b"{}"
+
+    @classmethod
+    def unpacked(cls, content: bytes) -> "Asked":
+        """What `packed` gave."""
+        return _decoder.decode(content)
+
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Asked)
+
+
+def as_asked(question: Any, answers: Mapping[str, Any] | None) -> Asked:
+    """What a caller asks; raises ConfigError where it is both, neither, or no question."""
+    if question is not None and answers is not None:
+        raise ConfigError("run() takes a question or `answers`, not both")
+    if question is None and answers is None:
+        raise ConfigError("run() needs a question, or answers to a paused thread's questions")
+    return Asked(answers=dict(answers)) if answers is not None else Asked(as_question(question))
 
 
 def as_question(question: Any) -> Message:
@@ -37,7 +73,7 @@ def as_question(question: Any) -> Message:
         )
     if not message.media and not message.text.strip():
         raise ConfigError("the question is empty; write what you want to know, or attach a file")
-    return message
+    return message if message.id else msgspec.structs.replace(message, id=uuid.uuid4().hex)
 
 
 def check_thread(thread_id: Any) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from stretto._internal.yaml_files import place
+from stretto.agent.project import find_project
 from stretto.budgets import Ledger, Prices, open_ledger
 from stretto.context import Counters, Run
 from stretto.counters import MemoryCounters, SqliteCounters
@@ -19,6 +20,7 @@ from stretto.models.files import POOL
 from stretto.models.protocol import ChatModel
 from stretto.nodes.budgeted import priced
 from stretto.settings import Budgets, Limits, Price
+from stretto.threads.stores import store_of
 from stretto.usage import Usage
 
 _GIVE = (
@@ -144,11 +146,16 @@ class Spending:
         return place(self._source, "budgets", "ladder", index, key)
 
     def keep_beside(self, threads: Path | str | None) -> None:
-        """Keeps the sums in the folder of the threads, or in memory, if nothing else was said."""
-        if self._counters is None and (threads is None or threads == "memory"):
+        """Keeps the sums in the folder of the threads, or in memory, if nothing else was said.
+
+        Those of threads in a database are kept in the project's storage: they are this machine's.
+        """
+        store = store_of("memory" if threads is None else threads)
+        if self._counters is None and (threads is None or store == "memory"):
             self._counters = MemoryCounters()
         elif self._counters is None:
-            self._counters = SqliteCounters(Path(threads or "").parent / "counters.sqlite")
+            folder = find_project().storage if store == "postgres" else Path(threads or "").parent
+            self._counters = SqliteCounters(folder / "counters.sqlite")
 
     def ledger(self, run: Run, agent: str) -> Ledger | None:
         """The ledger of a run; None where nothing is limited or priced."""

@@ -16,7 +16,14 @@ from stretto.threads.checkpoint.types import declared
 
 def problems(graph: Blueprint) -> list[str]:
     """Everything that is wrong, one sentence each, with the node's name and the fix."""
-    found = [*_names(graph), *_nodes(graph), *_targets(graph), *_keys(graph), *_types(graph)]
+    found = [
+        *_names(graph),
+        *_nodes(graph),
+        *_renamed(graph),
+        *_targets(graph),
+        *_keys(graph),
+        *_types(graph),
+    ]
     return found or list(flow_problems(graph))
 
 
@@ -31,6 +38,17 @@ def _names(graph: Blueprint) -> Iterator[str]:
     for source, times in Counter(route.source for route in graph.routes).items():
         if times > 1:
             yield f"{_node(source)} has {times} routes; make them one, whose `choose` may return a list"
+
+
+def _renamed(graph: Blueprint) -> Iterator[str]:
+    names = {node.name for node in graph.nodes}
+    for old, new in graph.renamed.items():
+        if new not in names:
+            yield f"`renamed` leads from `{old}` to `{new}`, which is no node{_close(new, names)}"
+        if old in names:
+            yield f"`renamed` names `{old}`, which is still a node; leave it out"
+    if graph.migrate is not None and not callable(graph.migrate):
+        yield f"`migrate` is {type(graph.migrate).__name__}; give `def migrate(state, old) -> dict`"
 
 
 def _nodes(graph: Blueprint) -> Iterator[str]:

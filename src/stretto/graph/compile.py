@@ -11,6 +11,7 @@ from stretto._internal.bridge import run_sync
 from stretto.context import RunContext, running_context
 from stretto.graph.body import function_body, graph_body, runnable_body
 from stretto.graph.call import bind, shape_of
+from stretto.graph.description import stamp
 from stretto.graph.entry import remember
 from stretto.graph.ground import (
     BinaryOperatorAggregate,
@@ -28,8 +29,13 @@ from stretto.graph.step import Reducer, Step, decide, way_of
 from stretto.threads.checkpoint.serializer import with_strict_serializer
 
 
-def compile_graph(graph: Blueprint, checkpointer: Any = None, store: Any = None) -> Compiled:
-    """Compiles `graph`, which was checked before."""
+def compile_graph(
+    graph: Blueprint, checkpointer: Any = None, store: Any = None, *, within: Sequence[str] = ("",)
+) -> Compiled:
+    """Compiles `graph`, which was checked before.
+
+    `within`: for a sub-graph, the paths that the node it runs in has had, that of today first.
+    """
     builder = StateGraph(graph.state)
     reducers: dict[str, Reducer] = {
         key: channel.operator
@@ -40,7 +46,9 @@ def compile_graph(graph: Blueprint, checkpointer: Any = None, store: Any = None)
     commanding = {node.name for node in graph.nodes if isinstance(node.fallback, str)}
     for node in graph.nodes:
         always = [target for source, target in graph.edges if source == node.name and node.name in commanding]
-        step = _step(node, routes.get(node.name), always, frozenset(graph.keys), reducers)
+        former = [node.name, *(old for old, new in graph.renamed.items() if new == node.name)]
+        paths = [f"{path}{name}" for path in within for name in former]
+        step = _step(node, routes.get(node.name), always, frozenset(graph.keys), reducers, paths)
         builder.add_node(node.name, step, destinations=_destinations(node, routes.get(node.name), always))
     for source, target in graph.edges:
         if source not in commanding:
@@ -55,6 +63,7 @@ def compile_graph(graph: Blueprint, checkpointer: Any = None, store: Any = None)
     compiled: Any = builder.compile(checkpointer=checkpointer, store=store)
     lean(compiled)
     compiled.config = {"recursion_limit": graph.steps + 1}  # langgraph wants one more than it takes
+    stamp(graph, compiled)
     remember(graph, compiled, reducers)
     return compiled
 
@@ -65,10 +74,11 @@ def _step(
     always: Sequence[str],
     keys: frozenset[str],
     reducers: Mapping[str, Reducer],
+    paths: Sequence[str],
 ) -> Any:
     inner, limit = node.function, None
     if isinstance(inner, Blueprint):
-        limit, inner = inner.steps + 1, compile_graph(inner)
+        limit, inner = inner.steps + 1, compile_graph(inner, within=[f"{path}/" for path in paths])
     own = takes = False
     if isinstance(inner, Pregel):
         shared = keys & frozenset(str(key) for key in inner.channels)
@@ -78,7 +88,8 @@ def _step(
     else:
         shape = shape_of(inner)
         own, takes, body = not shape.native, bool(shape.context) or not shape.native, function_body(inner)
-    step = Step(node, body, way_of(route, always), keys=keys, reducers=reducers, own=own, takes=takes)
+    way = way_of(route, always)
+    step = Step(node, body, way, keys=keys, reducers=reducers, own=own, takes=takes, former=paths[1:])
     return _declaring(step, inner) if isinstance(inner, Pregel) else step
 
 

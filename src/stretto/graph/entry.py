@@ -33,7 +33,7 @@ class Entry:
         first = {*self._always, *self._targets.values()} - {END}
         self.compiled = copy.copy(compiled)
         self.compiled.input_channels = [*self._keys, *(_channel(name) for name in first)]
-        self.compiled.config = {"recursion_limit": graph.steps}
+        self.compiled.config = {**compiled.config, "recursion_limit": graph.steps}
         self._empty = {key: compiled.channels[key] for key in reducers}
 
     @property
@@ -66,7 +66,7 @@ class Entry:
         state = dict(before)
         for key in self._empty.keys() - state.keys():
             try:
-                state[key] = self._empty[key].copy().get()
+                state[key] = self._empty[key].get()
             except EmptyChannelError:
                 continue
         return merged(state, {key: given[key] for key in given if key in self._keys}, self._reducers)

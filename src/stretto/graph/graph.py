@@ -26,6 +26,10 @@ class Graph(Blueprint):
         max_steps: How many supersteps a run may take; 50 if not given. A loop needs this or `max_visits`.
         inputs: The keys that the input of a run gives. For a `Conversation`, those of `new_turn`; else those
             that no node writes.
+        renamed: For threads that were left in an earlier version: what a node was called, and is called now.
+        migrate: `def migrate(state: dict, old: GraphDescription) -> dict`, called when a thread is taken up
+            that holds what the state no longer declares. Gives the state of today. Where `state` is annotated
+            with the TypedDict of then, its types can be read.
     """
 
     def add_node(

@@ -1,12 +1,13 @@
 """What a graph is made of: nodes, edges, joins, routes. Runs and checks nothing, imports no langgraph."""
 
+import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, get_type_hints, is_typeddict
 
 from stretto.errors import GraphError
 from stretto.graph.retry import ONCE, Retry
-from stretto.graph.state import TURN_KEYS, Conversation
+from stretto.graph.state import KEPT_KEYS, TURN_KEYS, Conversation
 
 START = "__start__"
 """Where a run begins: the source of the first edge or route."""
@@ -14,6 +15,8 @@ END = "__end__"
 """Where a run ends: the target of the last edges."""
 DEFAULT_STEPS = 50
 
+Migrate = Callable[[dict[str, Any], Any], Mapping[str, Any]]
+"""Takes the state of a thread and the description of the graph that wrote it; gives the state of today."""
 Fallback = str | Callable[..., Any] | None
 
 
@@ -58,6 +61,8 @@ class Blueprint:
         *,
         max_steps: int | None = None,
         inputs: Iterable[str] | None = None,
+        renamed: Mapping[str, str] | None = None,
+        migrate: Migrate | None = None,
     ):
         if not is_typeddict(state):
             raise GraphError(
@@ -67,6 +72,8 @@ class Blueprint:
             raise GraphError(f"`max_steps` is {max_steps}; it starts at 1")
         self.state = state
         self.max_steps = max_steps
+        self.renamed = dict(renamed or {})
+        self.migrate = migrate
         self.nodes: list[Node] = []
         self.edges: list[tuple[str, str]] = []
         self.joins: list[Join] = []
@@ -82,7 +89,8 @@ class Blueprint:
     def states(self) -> tuple[type[Any], ...]:
         """The state of this graph and those of its sub-graphs: what a checkpoint may hold."""
         below = [node.function.states for node in self.nodes if isinstance(node.function, Blueprint)]
-        return tuple(dict.fromkeys((self.state, *(state for states in below for state in states))))
+        old = migrated_from(self.migrate)
+        return tuple(dict.fromkeys((self.state, *old, *(state for states in below for state in states))))
 
     @property
     def inputs(self) -> frozenset[str]:
@@ -90,7 +98,7 @@ class Blueprint:
         if self._inputs is not None:
             return self._inputs
         if set(self.keys) >= TURN_KEYS:
-            return TURN_KEYS
+            return TURN_KEYS | (KEPT_KEYS & self.keys.keys())
         written = frozenset[str]().union(*(node.writes or () for node in self.nodes))
         return frozenset(self.keys) - written
 
@@ -98,3 +106,12 @@ class Blueprint:
     def steps(self) -> int:
         """How many supersteps a run may take."""
         return self.max_steps or DEFAULT_STEPS
+
+
+def migrated_from(migrate: Migrate | None) -> tuple[type[Any], ...]:
+    """The state that `migrate` takes, where its annotation says so: threads may still hold its types."""
+    if migrate is None or not inspect.isroutine(migrate):
+        return ()
+    hints = get_type_hints(migrate)
+    first = next(iter(inspect.signature(migrate).parameters), "")
+    return (hints[first],) if is_typeddict(hints.get(first)) else ()

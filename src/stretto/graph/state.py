@@ -6,6 +6,7 @@ value. Extend it by subclassing: `class Claim(Conversation): amount: float`.
 
 import uuid
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Annotated, Any, TypedDict, TypeVar
 
 import msgspec
@@ -15,14 +16,15 @@ from stretto.messages import Message, as_message
 from stretto.results import Citation, Missing
 
 T = TypeVar("T")
+_id_of = attrgetter("id")
 
 
 def add_messages(old: Sequence[Any], new: Any) -> list[Any]:
     """Appends the new messages, with ids where they have none; one with a known id replaces the old one."""
     added = [_with_id(message) for message in _as_list(new)]
-    places = {message.id: index for index, message in enumerate(old)}
-    if not any(message.id in places for message in added):
+    if set(map(_id_of, old)).isdisjoint(map(_id_of, added)):
         return [*old, *added]
+    places = {message.id: index for index, message in enumerate(old)}
     merged = list(old)
     for message in added:
         if message.id in places:
@@ -39,10 +41,12 @@ def gather(old: Sequence[T], new: Sequence[T] | None) -> list[T]:
 
 
 class Conversation(TypedDict, total=False):
-    """What a conversation holds. All keys but `messages` belong to one turn."""
+    """What a conversation holds. All keys but `messages` and `summary` belong to one turn."""
 
     messages: Annotated[list[Message], add_messages]
     """The whole conversation, in order."""
+    summary: Message
+    """What the model is shown instead of the conversation's beginning; see `nodes.compact`."""
     question: str
     """What the person asks in this turn."""
     route: str
@@ -94,3 +98,6 @@ def _with_id(message: Any) -> Any:
 
 TURN_KEYS = frozenset(new_turn(""))
 """The keys that the input of a turn writes."""
+
+KEPT_KEYS = frozenset({"summary"})
+"""The keys that stay from turn to turn without being written by its input; `messages` is written."""

@@ -14,13 +14,13 @@ from typing import Any, NoReturn, cast
 
 from stretto._internal.bridge import run_sync
 from stretto.context import Run, RunContext, running_context, use_context
-from stretto.errors import GraphError, LimitReached, ModelNotFound, NodeTimeout
+from stretto.errors import GraphError, LimitReached, ModelNotFound, NodeTimeout, OutputInvalid
 from stretto.events import ErrorRaised, NodeFinished, NodeStarted
 from stretto.graph.body import Body, is_update
 from stretto.graph.call import bind, shape_of
 from stretto.graph.ground import Command, GraphBubbleUp, Overwrite, Runnable, Send, get_runtime
 from stretto.graph.parts import Node, Route
-from stretto.graph.pause import ask, earlier_answers, questions_in
+from stretto.graph.pause import ask, earlier_answers, pause_in, resuming, with_kept_answers
 from stretto.graph.retry import ONCE
 from stretto.results import Missing
 
@@ -52,10 +52,12 @@ class Step(Runnable[Any, Any]):
         reducers: Mapping[str, Reducer],
         own: bool,
         takes: bool,
+        former: Sequence[str] = (),
     ) -> None:
         self.name = node.name
         self._node, self._body, self._way = node, body, way
         self._keys, self._reducers, self._own, self._takes = keys, reducers, own, takes
+        self._former = former
         self._simple = node.timeout is None and node.retry is ONCE
 
     def invoke(self, input: Any, config: Any = None, **kwargs: Any) -> Any:
@@ -68,7 +70,19 @@ class Step(Runnable[Any, Any]):
         base = running_context() or _plain_context(runtime)
         name = f"{base.node}/{self.name}" if base.node else self._node.name
         info = runtime.execution_info
-        ctx = base.at(name, info.task_id if info else "", earlier_answers(config, take=self._takes))
+        earlier = earlier_answers(config, take=self._takes)
+        for former in self._former:  # a question without a call id was asked by its node's name of then
+            if former in earlier.answers:
+                earlier.answers[name] = earlier.answers[former]
+        ctx = base.at(
+            name,
+            info.task_id if info else "",
+            earlier.answers,
+            until=earlier.until,
+            owner=id(asyncio.current_task()),
+        )
+        if base.run.resumed and ctx.steps.kept:
+            ctx = await with_kept_answers(ctx, earlier)
         use_context(ctx)
         self._count(base.run, name)
         ctx.emit(NodeStarted())
@@ -107,6 +121,10 @@ class Step(Runnable[Any, Any]):
                 if not await node.retry.wait(error, attempt):
                     raise
                 attempt += 1
+            await ctx.steps.flush()
+            ctx = ctx.anew()
+            use_context(ctx)
+            config = resuming(config)
 
     async def _timed(self, state: Any, ctx: RunContext, config: Any, seconds: float) -> Any:
         scope = asyncio.timeout(seconds)
@@ -157,9 +175,12 @@ class Step(Runnable[Any, Any]):
 
     async def _recover(self, raised: BaseException, state: Any, ctx: RunContext, began: float) -> Any:
         """What the node's fallback gives; without one, and for all that is no failure, raises."""
-        questions = questions_in(raised)
-        if questions is not None:
-            ask(questions)
+        pause = pause_in(raised)
+        if pause is not None:
+            await ctx.steps.flush()
+            ask(pause)
+        if isinstance(raised, OutputInvalid):
+            await ctx.steps.unsay()  # who runs this node again, asks again
         if isinstance(raised, GraphBubbleUp) or not isinstance(raised, Exception):
             raise raised
         fallback = self._node.fallback

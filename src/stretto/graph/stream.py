@@ -3,7 +3,7 @@
 Tokens go by `ctx.emit` and never through langgraph's streams. Knows no agent.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any, Literal, NamedTuple
 
@@ -12,15 +12,20 @@ from stretto.context import Run, RunContext, running_context, use_context
 from stretto.errors import GraphError, LimitReached, ThreadError
 from stretto.graph.entry import entry_of
 from stretto.graph.ground import (
+    INPUT,
     Command,
     Compiled,
     DeltaChannel,
     EmptyInputError,
     GraphRecursionError,
     InvalidUpdateError,
+    StateUpdate,
 )
+from stretto.graph.parts import END
 from stretto.graph.pause import questions_of, resume_map
+from stretto.graph.taking_up import is_of_today, take_up
 from stretto.messages import Message
+from stretto.threads.checkpoint.writer import LEASE
 
 Durability = Literal["sync", "async", "exit"]
 """sync: a step is on disk before the next one; async: while the next one runs; exit: only at the end."""
@@ -40,8 +45,8 @@ class ThreadStanding(NamedTuple):
     state: dict[str, Any]
     questions: dict[str, Any]
     """What it waits for, by call id."""
-    unfinished: bool
-    """Whether its last turn waits, failed or was left."""
+    next: tuple[str, ...]
+    """The nodes at which its last turn waits, failed or was left; empty where it ended."""
 
 
 async def play(
@@ -70,20 +75,21 @@ async def play(
     Raises:
         LimitReached: Steps, visits or a budget are used up.
         ThreadError: `resume` fits no waiting question, or the thread is missing.
+        AnswerRefused: An answer does not fit the schema of its question; the thread still waits.
         GraphError: The graph does not hold to its state.
     """
-    config = _config(compiled, thread_id or run.thread_id, max_steps)
+    config = _config(compiled, thread_id or run.thread_id, max_steps, run.lease)
     outer = running_context()
     ctx = RunContext(run)
     use_context(ctx)
     ledger = run.ledger = run.ledger or open_ledger(run)
-    resumed = resume is not None or turn_input is None
+    resumed = run.resumed = resume is not None or turn_input is None
     try:
         async with nullcontext() if ledger is None else ledger.running(resumed=resumed):
             if resume is None:
                 played = await _from_the_first(compiled, turn_input, config, durability, before, ctx)
             else:
-                given = await _resuming(compiled, config, resume, thread_id or run.thread_id)
+                given = await _resuming(compiled, config, resume, thread_id or run.thread_id, run.clock())
                 played = await _to_the_end(compiled, given, config, durability) or Played({}, {})
             if ledger is not None:
                 ledger.paused = bool(played.questions)
@@ -109,6 +115,8 @@ async def _from_the_first(
     ctx: RunContext,
 ) -> Played:
     """A turn that begins with an input, or goes on where the thread stopped."""
+    if not turn_input and compiled.checkpointer:
+        await _standing(compiled, config, going_on=True)
     playing, given = await _entered(compiled, config, turn_input, before, ctx)
     played = await _to_the_end(playing, given, config, durability)
     if played is not None:
@@ -153,7 +161,8 @@ async def _entered(
 
 async def thread_state(compiled: Compiled, thread_id: str) -> dict[str, Any]:
     """The state a thread is in; empty for a thread that never was."""
-    return (await thread_standing(compiled, thread_id)).state
+    snapshot = await compiled.aget_state(_config(compiled, thread_id, None))
+    return dict(snapshot.values or {})
 
 
 async def thread_messages(compiled: Compiled, thread_id: str) -> list[Message]:
@@ -161,10 +170,30 @@ async def thread_messages(compiled: Compiled, thread_id: str) -> list[Message]:
     return list((await thread_state(compiled, thread_id)).get("messages", ()))
 
 
-async def thread_standing(compiled: Compiled, thread_id: str) -> ThreadStanding:
-    """Where a thread stands; all is empty for a thread that never was."""
-    snapshot = await compiled.aget_state(_config(compiled, thread_id, None))
-    return ThreadStanding(dict(snapshot.values or {}), questions_of(snapshot.interrupts), bool(snapshot.next))
+async def thread_standing(compiled: Compiled, thread_id: str, *, lease: int = 0) -> ThreadStanding:
+    """Where a thread stands before its next turn; all is empty for a thread that never was.
+
+    Args:
+        compiled: What keeps the thread.
+        thread_id: The thread.
+        lease: The token by which a thread of an earlier graph may be taken up.
+
+    Raises:
+        ThreadOutdated: The graph was changed since, and cannot take it up.
+    """
+    snapshot = await _standing(compiled, _config(compiled, thread_id, None, lease), going_on=False)
+    return ThreadStanding(dict(snapshot.values or {}), questions_of(snapshot.interrupts), snapshot.next)
+
+
+async def add_to_thread(compiled: Compiled, run: Run, messages: Sequence[Message]) -> None:
+    """Adds messages to the thread of a run whose turn was left, which then waits for nothing more."""
+    if not compiled.checkpointer:
+        return
+    entry = entry_of(compiled)
+    settled = [StateUpdate(None, END)]
+    steps = [settled, [StateUpdate({"messages": list(messages)}, INPUT)], *([] if entry else [settled])]
+    config = _config(compiled, run.thread_id, None, run.lease)
+    await (entry.compiled if entry else compiled).abulk_update_state(config, steps)
 
 
 def with_deltas(compiled: Compiled) -> list[str]:
@@ -172,21 +201,36 @@ def with_deltas(compiled: Compiled) -> list[str]:
     return [key for key, channel in compiled.channels.items() if isinstance(channel, DeltaChannel)]
 
 
-def _config(compiled: Compiled, thread_id: str, max_steps: int | None) -> dict[str, Any]:
+async def _standing(compiled: Compiled, config: Any, *, going_on: bool) -> Any:
+    """The snapshot of a thread, as langgraph gives it, that this graph can take up."""
+    try:
+        snapshot = await compiled.aget_state(config)
+    except ThreadError:  # it holds what the state of today does not declare
+        if not await take_up(compiled, config, going_on=going_on):
+            raise
+        return await compiled.aget_state(config)
+    if not is_of_today(compiled, snapshot.metadata) and await take_up(compiled, config, going_on=going_on):
+        snapshot = await compiled.aget_state(config)
+    return snapshot
+
+
+def _config(compiled: Compiled, thread_id: str, max_steps: int | None, lease: int = 0) -> dict[str, Any]:
     config: dict[str, Any] = {}
     if compiled.checkpointer:
         if not thread_id:
             raise ThreadError("this graph keeps threads, and no thread was named; give a `thread_id`")
-        config["configurable"] = {"thread_id": thread_id}
+        config["configurable"] = {"thread_id": thread_id, **({LEASE: lease} if lease else {})}
     if max_steps is not None:
         config["recursion_limit"] = max_steps + 1  # langgraph wants one more than it takes
     return config
 
 
-async def _resuming(compiled: Compiled, config: Any, answers: Mapping[str, Any], thread_id: str) -> Any:
+async def _resuming(
+    compiled: Compiled, config: Any, answers: Mapping[str, Any], thread_id: str, now: float
+) -> Any:
     if not compiled.checkpointer:
         raise ThreadError(
             "this graph keeps no threads, so there is nothing to resume; compile it with a checkpointer"
         )
-    snapshot = await compiled.aget_state(config)
-    return Command(resume=resume_map(snapshot.interrupts, answers, thread_id))
+    snapshot = await _standing(compiled, config, going_on=True)
+    return Command(resume=resume_map(snapshot.interrupts, answers, thread_id, now=now))

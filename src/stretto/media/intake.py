@@ -4,7 +4,7 @@ Knows no model. After it a message holds no bytes, no path and no URL.
 """
 
 import asyncio
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 
@@ -20,11 +20,21 @@ from stretto.messages import MEDIA, Audio, File, Image, Message, Part, ToolResul
 Medium = Image | Audio | File
 
 
+@runtime_checkable
+class Claiming(Protocol):
+    """A store that holds media for someone, such as a thread."""
+
+    async def claim(self, reference: str, media_type: str) -> None:
+        """Holds what is in the store already. Raises MediaNotFound."""
+        ...
+
+
 async def take_in(message: Message, store: MediaKeeper, limits: MediaLimits = DEFAULT_LIMITS) -> Message:
     """The message with every picture, recording and document in the store, parts of tool results included.
 
     A part's type, size in pixels, seconds, pages and name are filled in. A `File` that holds a picture or a
-    recording becomes an `Image` or `Audio`. Parts that are references already pass.
+    recording becomes an `Image` or `Audio`. Parts that are references already pass; where the store holds
+    media for a thread, it has to have them, and they are held too.
 
     Args:
         message: Whose parts have a path, URL or data URL as source.
@@ -42,6 +52,8 @@ async def take_in(message: Message, store: MediaKeeper, limits: MediaLimits = DE
 async def take_in_part(part: Medium, store: MediaKeeper, limits: MediaLimits = DEFAULT_LIMITS) -> Medium:
     """One picture, recording or document, as `take_in` does it."""
     if is_reference(part.source):
+        if isinstance(store, Claiming):
+            await store.claim(part.source, part.media_type)
         return part
     loaded = await read_source(part.source, limits)
     name = part.name or loaded.name

@@ -18,6 +18,8 @@ from PIL.WebPImagePlugin import WebPImageFile
 from stretto.errors import DamagedMedia, MediaError, MediaTooLarge, UnsupportedMedia
 from stretto.media.kinds import ALLOWED, kind_of
 from stretto.media.limits import DEFAULT_LIMITS, MediaLimits
+from stretto.media.tokens import fitted
+from stretto.settings import MediaRules
 
 MAX_SCANS = 100
 """Of a progressive JPEG: each costs a pass over all pixels, and a small file may ask for thousands."""
@@ -71,9 +73,13 @@ def for_model(
     max_side: int,
     limits: MediaLimits = DEFAULT_LIMITS,
     *,
+    max_short: int = 0,
+    max_pixels: int = 0,
     label: str = "the picture",
 ) -> ForModel:
     """The picture with no side over `max_side`, upright and without metadata.
+
+    `max_short` bounds the shorter side and `max_pixels` width times height, where they are not 0.
 
     A PNG, JPEG, GIF or WebP that is so already passes as it is. Else pictures without loss (PNG, GIF, BMP,
     TIFF) and those with transparency become PNG, the others, and PNGs over `MAX_SENT` bytes, JPEG.
@@ -85,11 +91,13 @@ def for_model(
     opened = _decoded(data, limits, label, fit=max_side)
     source = opened.image
     bare = opened.frames == 1 and _HARMLESS.issuperset(source.info)
-    if bare and kind not in ("image/bmp", "image/tiff") and max(opened.size) <= max_side:
+    rules = MediaRules(max_side=max_side, max_short=max_short, max_pixels=max_pixels)
+    side = max(fitted(*opened.size, rules))
+    if bare and kind not in ("image/bmp", "image/tiff") and max(opened.size) <= side:
         return ForModel(data, kind, *opened.size)
     profile: bytes | None = source.info.get("icc_profile")
     image = _upright(source)
-    image.thumbnail((max_side, max_side), Image.Resampling.LANCZOS)
+    image.thumbnail((side, side), Image.Resampling.LANCZOS)
     if image.mode != "RGB":
         profile = None
     if image.mode == "RGBA" or kind not in ("image/jpeg", "image/webp"):

@@ -68,7 +68,7 @@ class Deadlines:
         """Moves the deadline where the last read brought content, or the end of it."""
         if answer.moved:
             answer.moved = False
-            self.heard()
+            self._set(self._idle, "idle")
         if answer.finished and not self._finished:
             self._finished = True
             self._total = min(self._total, self._loop.time() + TAIL)

@@ -10,15 +10,32 @@ import msgspec
 
 from stretto.models.protocol import Capabilities
 from stretto.models.providers import PROVIDERS
+from stretto.settings import MediaRules
 
 _K = 1024
 
+_TILES = MediaRules(max_side=2048, max_short=768)
+_PATCHES = MediaRules(max_side=2048, max_pixels=1536 * 32 * 32, formula="patches")
+_AREA = MediaRules(max_pixels=1_200_000, formula="area")
+_CROPS = MediaRules(max_side=3072, formula="crops", per_tile=258, per_page=258)
+_SOUND = MediaRules(per_second=10)
+
+
+def _patches(factor: float) -> MediaRules:
+    return msgspec.structs.replace(_PATCHES, factor=factor)
+
+
 _KNOWN: tuple[tuple[str, Capabilities], ...] = (
+    # users measured 1.2 and 1.5 for gpt-5-mini and -nano, where 1.62 and 2.46 are documented
+    ("gpt-5-mini*", Capabilities(vision=True, context=400_000, media=_patches(1.2))),
+    ("gpt-5-nano*", Capabilities(vision=True, context=400_000, media=_patches(1.5))),
     ("gpt-5*", Capabilities(vision=True, context=400_000)),
-    ("gpt-4.1*", Capabilities(vision=True, context=1_047_576)),
-    ("gpt-4o-audio*", Capabilities(audio=True, json_schema=False, context=128_000)),
-    ("gpt-4o*", Capabilities(vision=True, context=128_000)),
-    ("chatgpt-4o*", Capabilities(vision=True, tools=False, context=128_000)),
+    ("gpt-4.1-mini*", Capabilities(vision=True, context=1_047_576, media=_patches(1.62))),
+    ("gpt-4.1-nano*", Capabilities(vision=True, context=1_047_576, media=_patches(2.46))),
+    ("gpt-4.1*", Capabilities(vision=True, context=1_047_576, media=_TILES)),
+    ("gpt-4o-audio*", Capabilities(audio=True, json_schema=False, context=128_000, media=_SOUND)),
+    ("gpt-4o*", Capabilities(vision=True, context=128_000, media=_TILES)),
+    ("chatgpt-4o*", Capabilities(vision=True, tools=False, context=128_000, media=_TILES)),
     ("gpt-4-turbo*", Capabilities(vision=True, json_schema=False, context=128_000)),
     ("gpt-4*", Capabilities(json_schema=False, context=8 * _K)),
     ("gpt-3.5-turbo*", Capabilities(json_schema=False, context=16_385)),
@@ -26,8 +43,8 @@ _KNOWN: tuple[tuple[str, Capabilities], ...] = (
     ("o1-mini*", Capabilities(tools=False, json_schema=False, context=128_000)),
     ("o3-mini*", Capabilities(context=200_000)),
     ("o[1345]*", Capabilities(vision=True, context=200_000)),
-    ("claude-*", Capabilities(vision=True, context=200_000)),
-    ("gemini-*", Capabilities(vision=True, audio=True, context=1_048_576)),
+    ("claude-*", Capabilities(vision=True, context=200_000, media=_AREA)),
+    ("gemini-*", Capabilities(vision=True, audio=True, context=1_048_576, media=_CROPS)),
     ("gemma-3-1b*", Capabilities(context=32 * _K)),
     ("gemma-3-*", Capabilities(vision=True, context=128 * _K)),
     ("llava*", Capabilities(vision=True, tools=False, context=4 * _K)),

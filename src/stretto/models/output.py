@@ -5,12 +5,13 @@ your own by jsonschema, which is loaded with the first such schema and fetches n
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import is_dataclass
-from typing import Any, cast, get_args, get_origin
+from typing import Any, cast, get_origin
 
 import msgspec
 
+from stretto._internal.shapes import GIVE, MOST, checker, json_schema, of_pydantic, pydantic_adapter
 from stretto.errors import ConfigError, OutputInvalid
 from stretto.messages import Message
 from stretto.models.partial import json_in
@@ -19,11 +20,6 @@ from stretto.models.strict import strict_form
 
 Shape = type[Any] | OutputSchema | Mapping[str, Any]
 """A pydantic model, msgspec struct, dataclass or TypedDict, a list of one; or a JSON Schema of your own."""
-
-_MOST = 5
-"""Faults of one answer that its error names."""
-
-_GIVE = "give a pydantic model, msgspec struct, dataclass or TypedDict, or a JSON Schema"
 
 _TOLD = """Answer with one JSON value that fits this JSON Schema, and nothing else, not even a code fence:
 {schema}"""
@@ -44,8 +40,8 @@ class Form:
 
     def __init__(self, shape: Shape) -> None:
         shape = self._shape = _named(shape)
-        self._pydantic = _pydantic_adapter(shape)
-        self._checker = _checker(shape) if isinstance(shape, OutputSchema) else None
+        self._pydantic = pydantic_adapter(shape)
+        self._checker = checker(shape.name, shape.schema) if isinstance(shape, OutputSchema) else None
         self.schema = output_schema(shape)
         """In its strict form where it has one."""
         kind = self.schema.schema.get("type")
@@ -83,7 +79,7 @@ class Form:
             return msgspec.json.decode(text, type=self._shape)
         faults = list(self._checker.iter_errors(value))
         if faults:
-            raise ValueError("; ".join(f"{fault.message} at `{fault.json_path}`" for fault in faults[:_MOST]))
+            raise ValueError("; ".join(f"{fault.message} at `{fault.json_path}`" for fault in faults[:MOST]))
         return value
 
 
@@ -92,7 +88,7 @@ def output_schema(shape: Shape) -> OutputSchema:
     shape = _named(shape)
     own = isinstance(shape, OutputSchema)
     name = shape.name if own else re.sub(r"\W", "_", getattr(shape, "__name__", str(shape)))
-    schema = shape.schema if own else _schema_of(shape, name)
+    schema = shape.schema if own else json_schema(shape, name)
     strict = None if own and not shape.strict else strict_form(schema, fill=not own)
     return OutputSchema(name, strict or schema, strict=strict is not None)
 
@@ -104,9 +100,9 @@ def _named(shape: Shape) -> type[Any] | OutputSchema:
     if isinstance(given, OutputSchema | type) or get_origin(given) is not None:
         return shape
     if isinstance(given, str):
-        raise ConfigError(f"`output` is the text {given!r}, not the type of that name; {_GIVE}")
+        raise ConfigError(f"`output` is the text {given!r}, not the type of that name; {GIVE}")
     kind = type(given).__name__
-    if is_dataclass(given) or _of_pydantic(given) or isinstance(given, msgspec.Struct):
+    if is_dataclass(given) or of_pydantic(given) or isinstance(given, msgspec.Struct):
         raise ConfigError(f"`output` is an object of `{kind}`; give the type itself: output={kind}")
     return shape
 
@@ -133,70 +129,6 @@ def again(error: OutputInvalid) -> Message:
     return Message.user(_AGAIN.format(reason=str(error)))
 
 
-def _schema_of(shape: Any, name: str) -> dict[str, Any]:
-    adapter = _pydantic_adapter(shape)
-    if adapter is not None:
-        try:
-            return adapter.json_schema()
-        except Exception as error:  # PydanticInvalidForJsonSchema, which only pydantic has
-            said = str(error).splitlines()[0]
-            raise ConfigError(f"`{name}` has no JSON Schema: {said}; {_GIVE}") from None
-    try:
-        (schema,), components = msgspec.json.schema_components([shape], ref_template="#/$defs/{name}")
-    except (TypeError, NameError) as error:  # NameError: a forward reference to nothing
-        said = str(error).splitlines()[-1]
-        raise ConfigError(f"`{name}` has no JSON Schema: {said}; {_GIVE}") from None
-    top = components.pop(schema["$ref"].removeprefix("#/$defs/")) if "$ref" in schema else schema
-    return {**top, "$defs": components} if components else top
-
-
-def _pydantic_adapter(shape: Any) -> Any:
-    """Pydantic's own reader of a model or dataclass of pydantic's, or of a list of one; None for all else."""
-    if not _of_pydantic(shape):
-        return None
-    from pydantic import TypeAdapter  # noqa: PLC0415 (whoever has such a shape has loaded it)
-
-    return TypeAdapter(shape)
-
-
-def _of_pydantic(shape: Any) -> bool:
-    return hasattr(shape, "__pydantic_core_schema__") or any(map(_of_pydantic, get_args(shape)))
-
-
-def _checker(schema: OutputSchema) -> Any:
-    from jsonschema import SchemaError  # noqa: PLC0415 (0.1 s of CPU, for schemas without a type only)
-    from jsonschema.validators import validator_for  # noqa: PLC0415 (as above)
-    from referencing import Registry  # noqa: PLC0415 (as above)
-
-    elsewhere = [place for place in _references(schema.schema) if not place.startswith("#")]
-    if elsewhere:
-        raise ConfigError(f"`{schema.name}` refers to `{elsewhere[0]}`; put that under its `$defs`")
-    kind: Any = validator_for(schema.schema)
-    if schema.schema and not schema.schema.keys() & kind.VALIDATORS.keys():
-        keys = ", ".join(f"`{key}`" for key in list(schema.schema)[:_MOST])
-        raise ConfigError(
-            f"`{schema.name}` is no JSON Schema: {keys} says nothing there; write "
-            '{"type": "object", "properties": {"name": {"type": "string"}}}, or give a type'
-        )
-    try:
-        kind.check_schema(schema.schema)
-    except SchemaError as error:
-        raise ConfigError(f"`{schema.name}` is no JSON Schema: {error.message}") from None
-    return kind(schema.schema, registry=cast("Any", Registry)())
-
-
-def _references(schema: Any) -> Iterator[str]:
-    if isinstance(schema, dict):
-        found = cast("dict[str, Any]", schema)
-        if isinstance(found.get("$ref"), str):
-            yield found["$ref"]
-        for inner in found.values():
-            yield from _references(inner)
-    elif isinstance(schema, list):
-        for inner in cast("list[Any]", schema):
-            yield from _references(inner)
-
-
 def _reason(error: ValueError) -> str:
     """What does not fit, in one line."""
     errors: Any = getattr(error, "errors", None)
@@ -204,5 +136,5 @@ def _reason(error: ValueError) -> str:
         return str(error).splitlines()[0]
     faults: list[Any] = errors(include_url=False, include_context=False, include_input=False)
     return "; ".join(
-        f"{fault['msg']} at `${''.join(f'.{step}' for step in fault['loc'])}`" for fault in faults[:_MOST]
+        f"{fault['msg']} at `${''.join(f'.{step}' for step in fault['loc'])}`" for fault in faults[:MOST]
     )

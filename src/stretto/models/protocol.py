@@ -7,7 +7,7 @@ import msgspec
 
 from stretto._internal.plain import Plain
 from stretto.messages import Message, ToolSpec
-from stretto.settings import ModelSettings
+from stretto.settings import MediaRules, ModelSettings
 from stretto.usage import Usage
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ class Capabilities(Plain, frozen=True):
     local: bool = False
     prefill: bool = False
     """Goes on with an assistant message that stands last in the request, and does not repeat it."""
+    media: MediaRules = MediaRules()
+    """How large pictures may be, and what media cost."""
 
 
 class Headroom(msgspec.Struct, frozen=True):

@@ -6,9 +6,13 @@ route.py     chooses the way                      node.py     what every node de
 shown.py     what a model is shown                voice.py    what a person sees of a model call
 say.py       says a fixed text                    quote.py    puts the source's words below an answer
 budgeted.py  holds a model's calls to the run's budgets
+approve.py   asks a person                   fitted.py    what of a conversation is sent
+compact.py   sums up its older turns
 """
 
+from stretto.nodes.approve import approve
 from stretto.nodes.budgeted import affordable
+from stretto.nodes.compact import compact
 from stretto.nodes.llm import llm
 from stretto.nodes.quote import quote
 from stretto.nodes.retrieve import retrieve
@@ -20,7 +24,9 @@ from stretto.nodes.vision import vision
 __all__ = [
     "Route",
     "affordable",
+    "approve",
     "ask_model",
+    "compact",
     "llm",
     "load_routes",
     "nearest",

@@ -13,7 +13,8 @@ from stretto.messages import Message, ToolSpec
 from stretto.models.output import Form, Shape
 from stretto.models.protocol import ChatModel, Embedder, Reply
 from stretto.nodes.budgeted import affordable, context_for
-from stretto.nodes.node import NodeFunction, State, Update, declares, question_of
+from stretto.nodes.fitted import fitted
+from stretto.nodes.node import ALL_TURNS, NodeFunction, State, Update, declares, question_of
 from stretto.nodes.route import Choice
 from stretto.nodes.shown import looks_text, numbered, seen, shown
 from stretto.nodes.voice import fitting, spoken
@@ -37,7 +38,7 @@ def llm(
     settings: ModelSettings | None = None,
     cite: Embedder | bool = False,
     passages: int = 3,
-    history: int = 4,
+    history: int | None = 4,
     max_rounds: int = 6,
     offer: Choice | None = None,
     relay: bool = False,
@@ -48,17 +49,17 @@ def llm(
     Args:
         model: Who answers.
         prompt: The instructions. A Prompt may use `{{question}}`, `{{passages}}`, `{{looks}}` and `values`.
-        ask: How the last user message is put to the model; the conversation keeps what the person wrote.
+        ask: How the last user message is put to the model; the thread keeps what the person wrote.
         tools: What the model may call.
         schema: The type the answer has to fit: `output` is an object of it, which `OutputDelta`s show grow
             in place of raw text. An answer that does not fit is asked for once more.
         settings: How the model is asked.
         cite: Attribute the answer to the hits: True by words alone, an embedder by meaning too.
         passages: How many hits the model is shown.
-        history: How many turns the model is shown at least, this one included; see `steady_turns`.
+        history: How many turns are shown at least (`steady_turns`); None, or behind a summary: all that fit.
         max_rounds: How often the model may call tools before it has to answer.
         offer: Names the one tool that the model has to call first, as `nearest(...)` does: what small models
-            choose badly is chosen for them. None, or no name: the model is offered all and decides.
+            choose badly is chosen for them. None, or no name: the model decides.
         relay: What the tools return is the answer, word for word: no second call, nothing garbled.
         values: More values for the prompts, from the state.
     """
@@ -66,27 +67,31 @@ def llm(
     form = schema if isinstance(schema, Form) or schema is None else Form(schema)
 
     @declares(
-        reads=("messages", "question", "hits", "looks", "missing"),
+        reads=("messages", "question", "hits", "looks", "missing", "summary"),
         writes=("messages", "output", "citations"),
         effects="external" if tools else "none",
     )
     async def answer(state: State, ctx: RunContext) -> Update:
-        hits, turns = await context_for(state.get("hits") or (), ctx, passages=passages, history=history)
+        least = _least_turns(history, state)
+        hits, turns = await context_for(state.get("hits") or (), ctx, passages=passages, history=least)
         known = {"question": question_of(state), "passages": numbered(hits), "looks": looks_text(state)}
-        known.update(values(state) if values else {})
+        known |= values(state) if values else {}
         conversation = await shown(state, model, prompt, ask, known, turns, ctx)
         text = say_missing(state.get("missing") or (), ctx) if form is None else ""
         down = len(ctx.run.missing)
         offered = await offer(state, ctx) if offer else None
         added, said, output = await _talk(model, conversation, play.only(offered), form, settings, ctx)
-        text += said
-        if form is None:
-            text += say_missing(ctx.run.missing[down:], ctx, before="\n\n")
+        text += said + (say_missing(ctx.run.missing[down:], ctx, before="\n\n") if form is None else "")
         citations = await _cited(text, known["question"], hits, cite, ctx) if cite and hits else []
         added[-1] = msgspec.structs.replace(added[-1], id=f"{ctx.run_id}:{ctx.node}")
         return {"messages": added, "output": text if form is None else output, "citations": citations}
 
     return answer
+
+
+def _least_turns(history: int | None, state: State) -> int:
+    """How many turns are shown: behind a summary every one that it does not stand for."""
+    return ALL_TURNS if history is None or state.get("summary") else history
 
 
 class _Toolset(NamedTuple):
@@ -122,12 +127,15 @@ async def _talk(
     """The messages up to the answer, with the rounds of tools before it, its text, and its object, if any."""
     added: list[Message] = []
     text = ""
-    model = affordable(model, ctx)
+    own, model = model, affordable(model, ctx)
     output: Any = None
     for number in range(tools.rounds + 1):
-        asked = [*conversation, *await seen(added, model, ctx)]
         specs, choice = tools.at(number)
-        reply = await spoken(model, asked, specs, form, (settings or ModelSettings()).merged(choice), ctx)
+        how = (settings or ModelSettings()).merged(choice)
+        sent = await fitted([*conversation, *await seen(added, model, ctx)], own, specs, how)
+        asked = sent.messages
+        reply = await spoken(model, asked, specs, form, how, ctx)
+        sent.note(own, reply.usage)
         text += reply.message.text
         if not reply.message.tool_calls or number == tools.rounds:
             message = reply.message

@@ -14,6 +14,9 @@ NodeFunction = Callable[[State, RunContext], Awaitable[Update]]
 Effects = Literal["none", "external"]
 """none: it may be started early and dropped; external: it changes something outside."""
 
+ALL_TURNS = 1 << 30
+"""As a number of turns: all there are."""
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 

@@ -16,9 +16,10 @@ from stretto.errors import ConfigError, StrettoError
 from stretto.knowledge import KnowledgeBase
 from stretto.messages import Message
 from stretto.models.partial import json_in
-from stretto.models.protocol import ChatModel, Embedder, OutputSchema, complete
+from stretto.models.protocol import ChatModel, Embedder, OutputSchema
 from stretto.nodes.budgeted import affordable
 from stretto.nodes.node import NodeFunction, State, Update, declares, earlier_questions, question_of
+from stretto.nodes.voice import replied
 
 if TYPE_CHECKING:
     import numpy as np
@@ -153,8 +154,7 @@ def ask_model(model: ChatModel, routes: Mapping[str, Route], *, none: str | None
 
     async def by_model(state: State, ctx: RunContext) -> str | None:
         asked = [Message.system(instructions), Message.user(question_of(state))]
-        reply = await complete(affordable(model, ctx), asked, schema=schema)
-        ctx.spend(reply.usage, model=reply.model or model.name)
+        reply = await replied(affordable(model, ctx), asked, ctx, schema=schema)
         name = _named(reply.message.text)
         return name if name in routes else none
 

@@ -1,18 +1,20 @@
 """What a model is shown of a conversation: instructions, the last turns, passages, and what pictures show."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import count
 
 import msgspec
 
+from stretto.budgets import expected_input
 from stretto.context import RunContext
 from stretto.documents import Hit
 from stretto.media.resolve import resolve
-from stretto.messages import Image, Message, Part, Text, ToolCall, ToolResult
+from stretto.media.tokens import media_tokens
+from stretto.messages import Image, Message, Part, Text, ToolResult
 from stretto.models.protocol import ChatModel
 from stretto.nodes.node import State, steady_turns
 from stretto.prompts import Prompt
-
-NOT_ENDED = "This call was left before it ended; whether it took effect is not known."
+from stretto.threads.history import answered, behind
 
 
 def numbered(hits: Sequence[Hit]) -> str:
@@ -43,43 +45,24 @@ async def shown(
     history: int,
     ctx: RunContext,
 ) -> list[Message]:
-    """What the model is shown: instructions, the last turns, and the last question as `ask` puts it."""
-    room = model.capabilities.context  # in characters: a quarter of its tokens
-    messages = answered(steady_turns(state["messages"], history, room=room))
-    if ask is not None:
-        last = max(index for index, message in enumerate(messages) if message.role == "user")
-        media = messages[last].media if model.capabilities.vision else ()
-        messages[last] = Message.user(fill(ask, values), *media)
-    messages = await seen(messages, model, ctx)
-    instructions = fill(prompt, values) if isinstance(prompt, Prompt) else prompt
-    return [Message.system(instructions), *messages] if instructions else messages
+    """What the model is shown: instructions, a summary, the last turns, the last question as `ask` puts it.
 
-
-def answered(messages: Sequence[Message]) -> list[Message]:
-    """The messages, with a result behind every tool call that has none: endpoints refuse a call without one.
-
-    A turn that was left inside a tool leaves such calls behind.
+    It is cut and put right for a call by `fitted`.
     """
-    whole: list[Message] = []
-    open_calls: dict[str, ToolCall] = {}
-    for message in messages:
-        if message.role == "tool":
-            for part in message.parts:
-                if isinstance(part, ToolResult):
-                    open_calls.pop(part.call_id, None)
-        else:
-            whole += _not_ended(open_calls)
-            if message.role == "assistant":
-                open_calls = {call.id: call for call in message.tool_calls}
-        whole.append(message)
-    return whole + _not_ended(open_calls)
-
-
-def _not_ended(calls: dict[str, ToolCall]) -> list[Message]:
-    """A tool message for these calls, if there are any; empties the table."""
-    results = [ToolResult(call.id, (Text(NOT_ENDED),), call.name, is_error=True) for call in calls.values()]
-    calls.clear()
-    return [Message.tool(*results)] if results else []
+    room = model.capabilities.context  # in characters: a quarter of its tokens
+    said: Sequence[Message] = state["messages"]
+    summary: Message | None = state.get("summary")
+    last = steady_turns(behind(said, summary), history, room=room)
+    rules = [message for message in said[: len(said) - len(last)] if message.role == "system"]
+    messages = answered(last)
+    if ask is not None:
+        place = max(index for index, message in enumerate(messages) if message.role == "user")
+        media = messages[place].media if model.capabilities.vision else ()
+        messages[place] = Message.user(fill(ask, values), *media)
+    messages = await seen(newest_pictures(messages, model), model, ctx)
+    instructions = fill(prompt, values) if isinstance(prompt, Prompt) else prompt
+    before = [Message.system(instructions)] if instructions else []
+    return [*before, *rules, *([summary] if summary else ()), *messages]
 
 
 async def seen(messages: list[Message], model: ChatModel, ctx: RunContext) -> list[Message]:
@@ -87,11 +70,43 @@ async def seen(messages: list[Message], model: ChatModel, ctx: RunContext) -> li
     if not any(isinstance(part, Image) for message in messages for part in _all_parts(message)):
         return messages
     if model.capabilities.vision:
-        return await resolve(messages, ctx.media) if ctx.media is not None else messages
-    return [
-        msgspec.structs.replace(message, parts=tuple(_in_words(part) for part in message.parts))
-        for message in messages
-    ]
+        rules = model.capabilities.media
+        return await resolve(messages, ctx.media, rules=rules) if ctx.media is not None else messages
+    return [_worded(message) for message in messages]
+
+
+def newest_pictures(messages: list[Message], model: ChatModel) -> list[Message]:
+    """The messages with the newest pictures that fit into the model's context, and older ones in words.
+
+    The pictures of the last message that shows any always stay. One that came before is shown where it came
+    first and there, and named between them. What gives way, gives way an eighth of the context at a time: a
+    prompt whose beginning changed with each turn would be read anew each time.
+    """
+    pictures = [(at, part) for at, message in enumerate(messages) for part in _pictures(message)]
+    if not model.capabilities.vision or len(pictures) < 2:
+        return messages
+    last, context = pictures[-1][0], model.capabilities.context
+    costs: dict[int, int] = {}
+    came: set[str] = set()
+    for number, (at, part) in enumerate(pictures):
+        if at == last or part.source not in came:
+            costs[number] = media_tokens(part, model.capabilities.media)
+        came.add(part.source)
+    words = expected_input([_worded(message) for message in messages])
+    over = words + sum(costs.values()) - context * 3 // 4
+    step = max(context // 8, 1)
+    over = -(-over // step) * step
+    for number, cost in list(costs.items()):
+        if over <= 0 or pictures[number][0] == last:
+            break
+        del costs[number]
+        over -= cost
+    numbers = count()
+    return [_worded(message, lambda: next(numbers) in costs) for message in messages]
+
+
+def _pictures(message: Message) -> Iterator[Image]:
+    return (part for part in _all_parts(message) if isinstance(part, Image))
 
 
 def _all_parts(message: Message) -> Iterator[Part]:
@@ -101,9 +116,21 @@ def _all_parts(message: Message) -> Iterator[Part]:
             yield from part.content
 
 
-def _in_words(part: Part) -> Part:
-    if isinstance(part, Image):
+def _never() -> bool:
+    return False
+
+
+def _worded(message: Message, shows: Callable[[], bool] = _never) -> Message:
+    """The message with its pictures in words, but for those that `shows` allows, asked in order."""
+    if not any(_pictures(message)):
+        return message
+    parts = tuple(_in_words(part, shows) for part in message.parts)
+    return msgspec.structs.replace(message, parts=parts)
+
+
+def _in_words(part: Part, shows: Callable[[], bool]) -> Part:
+    if isinstance(part, Image) and not shows():
         return Text(f"[picture {part.name or part.media_type}: {part.alt or 'not described'}]")
     if isinstance(part, ToolResult):
-        return msgspec.structs.replace(part, content=tuple(_in_words(inner) for inner in part.content))
+        return msgspec.structs.replace(part, content=tuple(_in_words(inner, shows) for inner in part.content))
     return part

@@ -10,10 +10,11 @@ from stretto.errors import MediaError, StrettoError
 from stretto.events import ReasoningDelta
 from stretto.media.resolve import resolve
 from stretto.messages import Image, Message, Part
-from stretto.models.protocol import ChatModel, complete
+from stretto.models.protocol import ChatModel
 from stretto.nodes.budgeted import affordable
 from stretto.nodes.node import NodeFunction, State, Update, declares, pictures_of, question_of
 from stretto.nodes.shown import fill
+from stretto.nodes.voice import replied
 from stretto.prompts import Prompt
 from stretto.settings import ModelSettings
 
@@ -58,9 +59,9 @@ async def _look(
     if ctx.media is None:
         raise MediaError("this run has no media store, so the picture cannot be read")
     instructions = fill(prompt, {"question": question}) if isinstance(prompt, Prompt) else prompt
-    asked = await resolve([Message.user(f"{instructions}\nThe question: {question}", picture)], ctx.media)
-    reply = await complete(affordable(model, ctx), asked, settings=ModelSettings(max_tokens=600))
-    ctx.spend(reply.usage, model=reply.model or model.name)
+    shown = Message.user(f"{instructions}\nThe question: {question}", picture)
+    asked = await resolve([shown], ctx.media, rules=model.capabilities.media)
+    reply = await replied(affordable(model, ctx), asked, ctx, settings=ModelSettings(max_tokens=600))
     return Look(
         reference=picture.source, text=f"{_name(picture)} shows: {reply.message.text}", how=model.name
     )

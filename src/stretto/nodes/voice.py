@@ -6,14 +6,27 @@ Knows no tools and no prompts.
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+
 from stretto.context import RunContext
 from stretto.errors import BadResponse, ModelError, OutputInvalid
 from stretto.events import OutputDelta, ReasoningDelta, Retracted, TextDelta
-from stretto.messages import Message, Refusal, ToolCall, ToolSpec
+from stretto.messages import Message, Reasoning, Refusal, Text, ToolCall, ToolSpec
 from stretto.models.output import Form, again
 from stretto.models.partial import PartialJson
-from stretto.models.protocol import ChatModel, ReasoningPiece, Reply, RetractPiece, TextPiece
+from stretto.models.protocol import (
+    ChatModel,
+    FinishReason,
+    OutputSchema,
+    ReasoningPiece,
+    Reply,
+    RetractPiece,
+    TextPiece,
+    complete,
+)
 from stretto.settings import ModelSettings
+from stretto.steps import Place
+from stretto.usage import Usage
 
 
 class Voice:
@@ -60,9 +73,16 @@ async def spoken(
     settings: ModelSettings | None,
     ctx: RunContext,
 ) -> Reply:
-    """One model call, shown as it comes; what was shown is taken back when the call fails."""
+    """One model call, shown as it comes; what was shown is taken back when the call fails.
+
+    A node that runs again is given the reply that it had: its text is told at once, and costs nothing.
+    """
     voice = Voice(ctx, form)
     schema = form.schema if form else None
+    place, kept = await _place(model, messages, tools, schema, ctx)
+    if kept is not None:
+        _tell_again(kept, voice if form is None else None, ctx)
+        return kept
     reply: Reply | None = None
     try:
         # read to its end, past the reply: a stream that is left behind costs a task that closes it
@@ -83,7 +103,68 @@ async def spoken(
     except ModelError:
         voice.fall_silent()
         raise
+    await _record(place, reply, ctx)
     return reply
+
+
+async def replied(
+    model: ChatModel,
+    messages: Sequence[Message],
+    ctx: RunContext,
+    *,
+    schema: OutputSchema | None = None,
+    settings: ModelSettings | None = None,
+) -> Reply:
+    """One model call of which nobody hears. A node that runs again is given the reply that it had."""
+    place, kept = await _place(model, messages, (), schema, ctx)
+    if kept is not None:
+        return kept
+    reply = await complete(model, messages, schema=schema, settings=settings)
+    ctx.spend(reply.usage, model=reply.model or model.name)
+    await _record(place, reply, ctx)
+    return reply
+
+
+class _Kept(msgspec.Struct, array_like=True):
+    """A reply as it is kept: what it cost is paid."""
+
+    message: Message
+    finish: FinishReason
+    model: str
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(_Kept).decode
+
+
+async def _place(
+    model: ChatModel,
+    messages: Sequence[Message],
+    tools: Sequence[ToolSpec],
+    schema: OutputSchema | None,
+    ctx: RunContext,
+) -> tuple[Place, Reply | None]:
+    """The step that a call is, and the reply that it had when the node ran before."""
+    names = ",".join(tool.name for tool in tools)
+    label = f"{model.name}|{schema.name if schema else ''}|{names}"
+    place = await ctx.steps.reply(label, lambda: messages)
+    if place.content is None:
+        return place, None
+    kept = _decode(place.content)
+    return place, Reply(kept.message, Usage(), kept.finish, kept.model)
+
+
+async def _record(place: Place, reply: Reply, ctx: RunContext) -> None:
+    if ctx.steps.kept:
+        await ctx.steps.record(place, _encode(_Kept(reply.message, reply.finish, reply.model)))
+
+
+def _tell_again(reply: Reply, voice: Voice | None, ctx: RunContext) -> None:
+    for part in reply.message.parts:
+        if isinstance(part, Reasoning):
+            ctx.emit(ReasoningDelta(text=part.text))
+        elif isinstance(part, Text) and voice is not None:
+            voice.text(part.text, 0)
 
 
 def _says_otherwise(message: Message) -> bool:

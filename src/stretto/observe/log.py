@@ -12,6 +12,7 @@ from stretto._internal.loggers import logger
 from stretto._internal.redact import redact
 from stretto.context import Sink
 from stretto.events import (
+    Approved,
     BudgetLow,
     ErrorRaised,
     Event,
@@ -31,9 +32,9 @@ from stretto.events import (
 )
 
 _log = logger("stretto.run")
-_MANY = (TextDelta, OutputDelta, ReasoningDelta)
+_MANY = frozenset({TextDelta, OutputDelta, ReasoningDelta})
 """Never logged."""
-_WARNING = (BudgetLow, NodeFinished, Retracted)
+_WARNING = frozenset({BudgetLow, NodeFinished, Retracted})
 """What may be logged as a warning."""
 
 
@@ -44,12 +45,12 @@ def logged(sink: Sink) -> Sink:
 
     def tell(event: Event) -> None:
         sink(event)
-        if not isinstance(event, _MANY):
+        if type(event) not in _MANY:
             _tell(event)
 
     def warn(event: Event) -> None:
         sink(event)
-        if isinstance(event, _WARNING):
+        if type(event) in _WARNING:
             _tell(event)
 
     return tell if _log.isEnabledFor(logging.INFO) else warn
@@ -89,8 +90,8 @@ def _say(event: Event) -> tuple[int, str, dict[str, Any]] | None:
         case BudgetLow():
             fields = {"budget": event.budget, "share": event.share, "step": event.step}
             return logging.WARNING, "budget", fields
-        case Interrupted():
-            return logging.INFO, "interrupt", {"questions": len(event.questions)}
+        case Interrupted() | Approved():
+            return _person(event)
         case Retracted():
             reason = {"reason": event.reason} if event.reason else {}
             return logging.WARNING, "retract", {"length": event.length, **reason}
@@ -104,6 +105,15 @@ def _finished(event: NodeFinished) -> tuple[int, str, dict[str, Any]]:
     level = logging.WARNING if event.status == "fallback" else logging.INFO
     reason = {"reason": event.missing.reason} if event.missing else {}
     return level, "node.finished", {"status": event.status, "seconds": round(event.seconds, 3), **reason}
+
+
+def _person(event: Interrupted | Approved) -> tuple[int, str, dict[str, Any]]:
+    """What is asked of a person, by number only, and whether they agreed."""
+    if isinstance(event, Interrupted):
+        return logging.INFO, "interrupt", {"questions": len(event.questions)}
+    by = {"by": event.by} if event.by else {}
+    late = {"expired": True} if event.expired else {}
+    return logging.INFO, "approval", {"call": event.call_id, "approved": event.approved, **by, **late}
 
 
 def _tool(event: ToolStarted | ToolFinished) -> tuple[int, str, dict[str, Any]]:

@@ -7,6 +7,7 @@ completions, responses: what it says in each of the two
 faults          Fault: an answer that goes wrong; ROWS: each ending of docs/endings.md by name
 faulty_server   FaultyServer: a ChatServer that goes wrong when and how it is told
 embedder        HashingEmbedder: vectors from words, no model
+history         assert_valid_history: would every endpoint accept this conversation?
 office_files    small DOCX, PPTX, XLSX, PDF, mail and zip, made by hand
 hostile_files   files that are damaged (damaged_files) or harm their readers, with what must become of them
 prefix          how much of a prompt an endpoint would find in its cache
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from stretto.testing.embedder import HashingEmbedder
     from stretto.testing.faults import ROWS, Fault, Faults, log_normal
     from stretto.testing.faulty_server import FaultyServer
+    from stretto.testing.history import assert_valid_history
     from stretto.testing.scripted import Request, Script, ScriptedModel, ScriptUsedUp
 
 __all__ = [
@@ -35,6 +37,7 @@ __all__ = [
     "Script",
     "ScriptUsedUp",
     "ScriptedModel",
+    "assert_valid_history",
     "log_normal",
 ]
 
@@ -49,6 +52,7 @@ _HOME = {
     "Script": "scripted",
     "ScriptUsedUp": "scripted",
     "ScriptedModel": "scripted",
+    "assert_valid_history": "history",
     "log_normal": "faults",
 }
 

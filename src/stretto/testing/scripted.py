@@ -26,6 +26,7 @@ from stretto.models.protocol import (
     ToolCallPiece,
 )
 from stretto.settings import ModelSettings
+from stretto.testing.history import assert_valid_history
 from stretto.usage import Usage
 
 _TOKEN = re.compile(r"\s*\S+|\s+\Z")
@@ -196,6 +197,8 @@ def pieces_of(message: Message) -> Iterator[Piece]:
 class ScriptedModel:
     """A `ChatModel` that plays a script, and fails the test when it is asked too often.
 
+    It also fails it when it is sent a conversation that some endpoint would refuse (`assert_valid_history`).
+
     Each turn is a text, a `ToolCall`, a list of both, a `Message`, an exception to raise, or a function of
     the messages that returns one of these. Tokens are words, counted the same way each time.
 
@@ -252,6 +255,7 @@ class ScriptedModel:
     ) -> AsyncIterator[Piece]:
         """The next turn, a token a piece, then the `Reply`."""
         settings = self._settings.merged(settings)
+        assert_valid_history(messages)
         answer = self._script.next(Request(tuple(messages), tuple(tools), schema, settings))
         if isinstance(answer, BaseException):
             raise answer

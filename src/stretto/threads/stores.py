@@ -1,5 +1,6 @@
 """Where threads are kept, by name: the one table from a name to the adapter, imported when first used."""
 
+import re
 from contextlib import AbstractAsyncContextManager
 from importlib import import_module
 from pathlib import Path
@@ -9,13 +10,42 @@ from stretto.errors import ConfigError
 
 STORES = {
     "sqlite": "stretto.threads.checkpoint.sqlite:open_sqlite",
-    "memory": "stretto.threads.checkpoint.memory:open_memory",
+    "memory": "stretto.threads.checkpoint.sqlite:open_memory",
+    "postgres": "stretto.threads.checkpoint.postgres:open_postgres",
 }
-"""sqlite: one file, its owner's only; memory: forgotten when closed. Both keep all, but for a `Retention`."""
+"""sqlite: one file, its owner's only; memory: forgotten when closed; postgres: a database, by its URL.
+
+All keep all, but for a `Retention`."""
+
+_URL = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 
 
-def open_store(name: str, path: str | Path, *states: type[Any]) -> AbstractAsyncContextManager[Any]:
+def store_of(threads: str | Path) -> str:
+    """The name of the store that `threads` means: `"memory"`, the URL of a database, or the path of a file.
+
+    Raises:
+        ConfigError: It is a URL of something else.
+    """
+    if threads == "memory":
+        return "memory"
+    url = _URL.match(threads) if isinstance(threads, str) else None
+    if url is None:
+        return "sqlite"
+    if url[1].lower() not in ("postgresql", "postgres"):
+        raise ConfigError(
+            f"threads cannot be kept in `{url[0]}...`; give a path, `memory`, "
+            "or postgresql://USER:PASSWORD@HOST:PORT/NAME"
+        )
+    return "postgres"
+
+
+def open_store(
+    name: str, path: str | Path, *states: type[Any], key: str | bytes | None = None
+) -> AbstractAsyncContextManager[Any]:
     """The saver called `name` for a graph with these states (`Graph.states`), as an async context.
+
+    `path` is a file for sqlite, and a URL for postgres. With a `key` (32 bytes, as 64 hexadecimal digits)
+    what is kept is encrypted, and what is there must be.
 
     Raises:
         ConfigError: There is no store of this name.
@@ -23,4 +53,4 @@ def open_store(name: str, path: str | Path, *states: type[Any]) -> AbstractAsync
     if name not in STORES:
         raise ConfigError(f"there is no thread store `{name}`; there are {', '.join(sorted(STORES))}")
     module, function = STORES[name].split(":")
-    return getattr(import_module(module), function)(path, *states)
+    return getattr(import_module(module), function)(path, *states, key=key)

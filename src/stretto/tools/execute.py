@@ -7,32 +7,44 @@ import asyncio
 import difflib
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, cast
+from dataclasses import replace
+from typing import Any
 
+from stretto._internal.faults import reach
 from stretto._internal.redact import redact
 from stretto.context import RunContext, use_context
-from stretto.errors import ConfigError, Pause, StrettoError, ToolError, ToolNotFound, ToolTimeout
+from stretto.errors import (
+    AnswerExpired,
+    ConfigError,
+    Pause,
+    StrettoError,
+    ToolError,
+    ToolNotFound,
+    ToolTimeout,
+)
 from stretto.events import Approved, ToolFinished, ToolStarted
 from stretto.media.intake import take_in_part
 from stretto.messages import MEDIA, Text, ToolCall, ToolResult
+from stretto.questions import Answer, Terms, agreed
 from stretto.results import Missing, ToolRun
+from stretto.steps import Place, Standing, call_hash
+from stretto.tools.effects import Outcome, begun, cleared, intend, kept, recalled, unsure
 from stretto.tools.results import Content, bounded
 from stretto.tools.schema import read_object
 from stretto.tools.tool import Tool
 
 DECLINED = "The person declined this call. Do not repeat it; say so, or offer another way."
 
+EXPIRED = "Nobody agreed to this call in time. Do not repeat it; say so, or offer another way."
+
+UNKNOWN = "Do not call it again before that is known."
+"""Behind the timeout of a tool that takes effect once."""
+
+_Outcome = Outcome | Pause
+"""How a call ended, or what it asks."""
+
 MAX_FOREIGN = 300
 """Characters of an error that is not ours which the model is told."""
-
-
-@dataclass(frozen=True)
-class _Outcome:
-    content: Content = ()
-    is_error: bool = False
-    seconds: float = 0.0
-    pause: Pause | None = None
 
 
 async def execute(calls: Sequence[ToolCall], tools: Mapping[str, Tool], ctx: RunContext) -> list[ToolResult]:
@@ -42,18 +54,54 @@ async def execute(calls: Sequence[ToolCall], tools: Mapping[str, Tool], ctx: Run
     gets `ctx` with its own `call_id`. Events `ToolStarted` and `ToolFinished` are emitted for each call that
     runs, and every call that ended is appended to `ctx.run.tools`, in order.
 
+    In a run with a journal, a call that ended before the node ran again is not run: its result is told again.
+
     Raises:
         Pause: Calls wait for a person's approval, or tools asked something; it carries all their questions.
     """
+    places = [await ctx.steps.call(call.name, call.arguments) for call in calls]
     settled = _repeated(calls, tools)
-    settled |= _approvals({n: call for n, call in enumerate(calls) if n not in settled}, tools, ctx)
-    waiting = [n for n in range(len(calls)) if n not in settled]
-    running = [asyncio.create_task(_run(calls[n], tools[calls[n].name], ctx)) for n in waiting]
-    outcomes = [await running[0]] if len(running) == 1 else await asyncio.gather(*running)
-    settled |= dict(zip(waiting, outcomes, strict=True))
-    results = [_result(call, settled[n], ctx) for n, call in enumerate(calls) if settled[n].pause is None]
-    _raise_questions(outcome.pause for outcome in outcomes)
+    settled |= _recalled({n: call for n, call in enumerate(calls) if n not in settled}, places, ctx)
+    rest = {n: call for n, call in enumerate(calls) if n not in settled}
+    approvers: dict[int, str] = {}
+    settled |= await _questions(rest, places, tools, ctx, approvers)
+    waiting = [(calls[n], tools[calls[n].name], places[n]) for n in rest if n not in settled]
+    await intend(waiting, ctx)
+    agreed_by = [approvers.get(n, "") for n in rest if n not in settled]
+    running = [asyncio.create_task(_run(*each, ctx, by)) for each, by in zip(waiting, agreed_by, strict=True)]
+    if len(running) == 1:
+        ended: list[_Outcome | BaseException] = [await running[0]]
+    else:
+        ended = await asyncio.gather(*running, return_exceptions=True)  # each is noted, whatever another does
+    outcomes = iter([_or_raise(each) for each in ended])
+    for n in rest:
+        if n not in settled:
+            settled[n] = next(outcomes)
+    results = [
+        _result(call, outcome, ctx)
+        for n, call in enumerate(calls)
+        if isinstance(outcome := settled[n], Outcome)
+    ]
+    _raise_questions(outcome for outcome in settled.values() if isinstance(outcome, Pause))
     return results
+
+
+def _or_raise(ended: _Outcome | BaseException) -> _Outcome:
+    if isinstance(ended, Outcome | Pause):
+        return ended
+    raise ended
+
+
+def _recalled(calls: Mapping[int, ToolCall], places: Sequence[Place], ctx: RunContext) -> dict[int, _Outcome]:
+    """Calls, by position, that ended before, told again."""
+    settled: dict[int, _Outcome] = {}
+    for position, call in calls.items():
+        outcome = recalled(places[position])
+        if outcome is not None:
+            settled[position] = outcome
+            _begin(call, ctx, recalled=True)
+            _end(call, outcome, ctx, recalled=True)
+    return settled
 
 
 def _repeated(calls: Sequence[ToolCall], tools: Mapping[str, Tool]) -> dict[int, _Outcome]:
@@ -75,61 +123,122 @@ def _repeated(calls: Sequence[ToolCall], tools: Mapping[str, Tool]) -> dict[int,
     return settled
 
 
-def _approvals(
-    calls: Mapping[int, ToolCall], tools: Mapping[str, Tool], ctx: RunContext
+async def _questions(
+    calls: Mapping[int, ToolCall],
+    places: Sequence[Place],
+    tools: Mapping[str, Tool],
+    ctx: RunContext,
+    approvers: dict[int, str],
 ) -> dict[int, _Outcome]:
-    """Asks for what needs a person; returns the calls, by position, that must not run, and why."""
+    """Asks for what needs a person; returns the calls, by position, that must not run, and why.
+
+    Notes in `approvers` who agreed to a call.
+    """
     settled: dict[int, _Outcome] = {}
     pauses: list[Pause] = []
+    answered: list[Approved] = []
     for position, call in calls.items():
-        tool = tools.get(call.name)
+        tool, place = tools.get(call.name), places[position]
         try:
             if tool is None:
                 raise ToolNotFound(_not_found(call.name, tools))
-            if not tool.needs_approval(call.arguments):
+            if unsure(place, tool):
+                outcome = await cleared(call, tool, place, ctx)
+                if outcome is not None:
+                    settled[position] = outcome
                 continue
-            question = {"tool": call.name, "arguments": read_object(call.name, call.arguments)}
-            approved = _agreed(ctx.interrupt(question, call_id=call.id))
+            if begun(place) or not tool.needs_approval(call.arguments):
+                continue
+            answer = _approval(call, ctx)
         except ToolError as error:
             settled[position] = _failed(_told(error))
             continue
         except Pause as pause:
             pauses.append(pause)
             continue
-        ctx.emit(Approved(call_id=call.id, approved=approved))
+        approvers[position] = answer.by
+        approved = not answer.expired and agreed(answer.value)
+        answered.append(Approved(call_id=call.id, approved=approved, by=answer.by, expired=answer.expired))
         if not approved:
-            settled[position] = _failed(DECLINED)
+            settled[position] = refused = _failed(EXPIRED if answer.expired else DECLINED, answer.by)
+            if ctx.steps.kept:  # whoever is asked again after a crash: this is what the model was told
+                ctx.steps.later(place, kept(refused))
     _raise_questions(pauses)
+    for event in answered:
+        ctx.emit(event)
     return settled
 
 
-async def _run(call: ToolCall, tool: Tool, ctx: RunContext) -> _Outcome:
-    mine = replace(ctx, call_id=call.id)
+def _approval(call: ToolCall, ctx: RunContext) -> Answer:
+    """What a person said to exactly this call."""
+    bound = call_hash(call.name, call.arguments)
+    question = {"tool": call.name, "arguments": read_object(call.name, call.arguments), "hash": bound}
+    if ctx.run.fork:
+        question["fork"] = ctx.run.fork
+    return ctx.ask(question, call_id=call.id, bound=bound)
+
+
+async def _run(call: ToolCall, tool: Tool, place: Place, ctx: RunContext, by: str) -> _Outcome:
+    mine = replace(ctx, call_id=call.id, step=place)
     use_context(mine)  # this coroutine is a task of its own, so the others do not see it
-    ctx.emit(ToolStarted(call_id=call.id, name=call.name, arguments=call.arguments))
+    _begin(call, ctx)
+    changes = tool.effect != "none"
+    standing: Standing = "done"
     started = time.perf_counter()
+    missing = ""
     try:
+        if changes:
+            reach("effect.before")
         content, is_error = await _kept(await tool.run(call.arguments, mine), mine), False
+        if changes:
+            reach("effect.after")
     except Pause as pause:
-        return _Outcome(pause=pause)
+        if changes:
+            await ctx.steps.settle(place, "asking")
+        return pause
     except Exception as error:
         told = _told(error)
-        if not isinstance(error, ToolError) or isinstance(error, ToolTimeout):  # down, not unwilling
+        if isinstance(error, ToolTimeout) and tool.effect == "once":
+            standing, told = "uncertain", f"{told} {UNKNOWN}"
+        if isinstance(error, ToolTimeout) or not isinstance(error, ToolError | AnswerExpired):  # it is down
+            missing = told
             ctx.run.missing.append(Missing(call.name, told))
         content, is_error = bounded((Text(told),)), True
-    seconds = time.perf_counter() - started
-    output = "".join(part.text for part in content if isinstance(part, Text))
+    outcome = Outcome(content, is_error, time.perf_counter() - started, missing, by)
+    if changes:
+        await ctx.steps.settle(place, standing, kept(outcome))
+    elif ctx.steps.kept:
+        ctx.steps.later(place, kept(outcome))
+    _end(call, outcome, ctx)
+    return outcome
+
+
+def _begin(call: ToolCall, ctx: RunContext, *, recalled: bool = False) -> None:
+    ctx.emit(
+        ToolStarted(
+            call_id=call.id,
+            name=call.name,
+            arguments=call.arguments,
+            fork=ctx.run.fork,
+            recalled=recalled,
+        )
+    )
+
+
+def _end(call: ToolCall, outcome: Outcome, ctx: RunContext, *, recalled: bool = False) -> None:
+    if recalled and outcome.missing:
+        ctx.run.missing.append(Missing(call.name, outcome.missing))
     ctx.emit(
         ToolFinished(
             call_id=call.id,
             name=call.name,
             arguments=call.arguments,
-            output=output,
-            is_error=is_error,
-            seconds=seconds,
+            output="".join(part.text for part in outcome.content if isinstance(part, Text)),
+            is_error=outcome.is_error,
+            seconds=outcome.seconds,
+            recalled=recalled,
         )
     )
-    return _Outcome(content, is_error, seconds)
 
 
 async def _kept(content: Content, ctx: RunContext) -> Content:
@@ -141,18 +250,19 @@ async def _kept(content: Content, ctx: RunContext) -> Content:
     )
 
 
-def _result(call: ToolCall, outcome: _Outcome, ctx: RunContext) -> ToolResult:
+def _result(call: ToolCall, outcome: Outcome, ctx: RunContext) -> ToolResult:
     result = ToolResult(call.id, outcome.content, call.name, outcome.is_error)
-    ctx.run.tools.append(
-        ToolRun(call.name, call.id, call.arguments, result.text, outcome.is_error, outcome.seconds)
-    )
+    told = outcome.is_error, outcome.seconds, outcome.by
+    ctx.run.tools.append(ToolRun(call.name, call.id, call.arguments, result.text, *told))
     return result
 
 
-def _raise_questions(pauses: Iterable[Pause | None]) -> None:
+def _raise_questions(pauses: Iterable[Pause]) -> None:
     questions: dict[str, Any] = {}
+    terms: dict[str, Terms] = {}
     for pause in pauses:
-        for key, question in pause.questions.items() if pause else ():
+        terms.update(pause.terms)
+        for key, question in pause.questions.items():
             if key in questions:
                 raise ConfigError(
                     f"two tools of one message asked under the id `{key}`: "
@@ -160,20 +270,11 @@ def _raise_questions(pauses: Iterable[Pause | None]) -> None:
                 )
             questions[key] = question
     if questions:
-        raise Pause(questions)
+        raise Pause(questions, terms=terms)
 
 
-def _failed(text: str) -> _Outcome:
-    return _Outcome((Text(text),), is_error=True)
-
-
-def _agreed(answer: Any) -> bool:
-    """Only a clear yes is one: True, "yes" or `{"approved": true}`."""
-    if isinstance(answer, Mapping):
-        answer = cast("Mapping[str, Any]", answer).get("approved")
-    if isinstance(answer, str):
-        return answer.strip().lower() in ("yes", "y", "true", "approve", "approved")
-    return answer is True
+def _failed(text: str, by: str = "") -> Outcome:
+    return Outcome((Text(text),), is_error=True, by=by)
 
 
 def _not_found(name: str, tools: Mapping[str, Tool]) -> str:

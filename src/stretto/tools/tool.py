@@ -11,10 +11,17 @@ from stretto.context import RunContext
 from stretto.errors import ConfigError, ToolError, ToolTimeout
 from stretto.messages import ToolSpec
 from stretto.tools.results import Content, content_of
-from stretto.tools.schema import describe, parameters_of, place_of, read_object
+from stretto.tools.schema import Parameters, describe, parameters_of, place_of, read_object
 
 Effect = Literal["none", "idempotent", "once"]
 """none: it only reads; idempotent: doing it twice is doing it once; once: it must never be done twice."""
+
+Reconcile = Callable[..., Any]
+"""Tells whether a call took effect: its result, or None where it did not, and the call is run.
+
+It takes what it needs of the tool's parameters, by their names, and a `RunContext` if it wants one, whose
+`idempotency_key` is the call's.
+"""
 
 Approval = bool | Callable[[Mapping[str, Any]], bool]
 """Whether a person is asked before a call runs; a function decides from the arguments."""
@@ -31,6 +38,7 @@ class Tool:
         effect: What a call changes.
         timeout: Seconds a call may take, or None.
         approval: Whether a person is asked first.
+        reconcile: What tells whether a call took effect, or None.
     """
 
     def __init__(
@@ -42,6 +50,7 @@ class Tool:
         name: str | None = None,
         description: str | None = None,
         approval: Approval = False,
+        reconcile: Reconcile | None = None,
     ) -> None:
         functools.update_wrapper(self, function)
         self.name = name or getattr(function, "__name__", type(function).__name__)
@@ -68,6 +77,23 @@ class Tool:
         self.spec = ToolSpec(self.name, text, self.parameters.schema)
         call = getattr(function, "__call__", None)  # noqa: B004 (an object with an async __call__)
         self._is_async = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call)
+        self.reconcile = reconcile
+        self._known = None if reconcile is None else self._parameters_of(reconcile, where)
+
+    def _parameters_of(self, reconcile: Reconcile, where: str) -> Parameters:
+        """What `reconcile` takes; raises ConfigError for what the tool does not have."""
+        if self.effect != "once":
+            raise ConfigError(
+                f'`{self.name}`: `reconcile` is for effect="once", and its effect is `{self.effect}`',
+                where=where,
+            )
+        known = parameters_of(reconcile, tool=f"reconcile of `{self.name}`")
+        extra = known.schema["properties"].keys() - self.parameters.schema["properties"].keys()
+        if extra:
+            raise ConfigError(
+                f"`{self.name}`: `reconcile` takes `{min(extra)}`, which the tool does not", where=where
+            )
+        return known
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Calls the function itself."""
@@ -107,22 +133,42 @@ class Tool:
             ToolError: It raised this itself, or returned what cannot be shown.
             Exception: Whatever else the function raises.
         """
-        import asyncio  # noqa: PLC0415 (a quarter of the vocabulary's CPU; a run has it loaded)
-
         values = self.parameters.parse(arguments)
         if self.parameters.context:
             values[self.parameters.context] = ctx
+        return content_of(await self._called(self.function, values, is_async=self._is_async))
+
+    async def reconciled(self, arguments: str, ctx: RunContext) -> Content | None:
+        """What an earlier call returned, if it took effect, by what `reconcile` says; None if it did not.
+
+        Raises:
+            ToolError: `reconcile` failed, or did not end within `timeout`.
+            Exception: Whatever else it raises.
+        """
+        known = self._known
+        if known is None or self.reconcile is None:
+            raise ToolError(f"`{self.name}` has no `reconcile`.")
+        given = self.parameters.parse(arguments)
+        values = {name: value for name, value in given.items() if name in known.schema["properties"]}
+        if known.context:
+            values[known.context] = ctx
+        is_async = inspect.iscoroutinefunction(self.reconcile)
+        value = await self._called(self.reconcile, values, is_async=is_async)
+        return None if value is None else content_of(value)
+
+    async def _called(self, function: Callable[..., Any], values: dict[str, Any], *, is_async: bool) -> Any:
+        """What the function returns, within the timeout."""
+        import asyncio  # noqa: PLC0415 (a quarter of the vocabulary's CPU; a run has it loaded)
+
         clock = asyncio.timeout(self.timeout)
         try:
             async with clock:
-                if self._is_async:
-                    value = await self.function(**values)
-                else:
-                    value = await in_thread(
-                        functools.partial(self.function, **values), name=f"stretto-tool-{self.name}"
-                    )
-                    if inspect.isawaitable(value):
-                        value = await value
+                if is_async:
+                    return await function(**values)
+                value = await in_thread(
+                    functools.partial(function, **values), name=f"stretto-tool-{self.name}"
+                )
+                return await value if inspect.isawaitable(value) else value
         except TimeoutError:
             if not clock.expired():
                 raise
@@ -137,7 +183,6 @@ class Tool:
             raise ToolError(f"`{self.name}` was cancelled from within.") from None
         except SystemExit:
             raise ToolError(f"`{self.name}` tried to end the program.") from None
-        return content_of(value)
 
 
 @overload
@@ -150,6 +195,7 @@ def tool(
     name: str | None = None,
     description: str | None = None,
     approval: Approval = False,
+    reconcile: Reconcile | None = None,
 ) -> Callable[[Callable[..., Any]], Tool]: ...
 def tool(
     function: Callable[..., Any] | None = None,
@@ -160,6 +206,7 @@ def tool(
     name: str | None = None,
     description: str | None = None,
     approval: Approval = False,
+    reconcile: Reconcile | None = None,
 ) -> Tool | Callable[[Callable[..., Any]], Tool]:
     """Makes a tool of a typed function, sync or async: `@tool`, or `@tool(effect="once")`.
 
@@ -173,6 +220,10 @@ def tool(
         name: Another name than the function's.
         description: Another description than the docstring's.
         approval: True to ask a person before each call, or a function of the arguments that says so.
+        reconcile: For `"once"`: tells whether a call took effect that was cut off, by a crash for instance.
+            It takes those of the tool's parameters that it needs, and a RunContext if it wants the call's
+            `idempotency_key`; it returns the call's result, or None where it did not take effect: then it
+            runs. Without one, or where it fails, a person is asked.
 
     Raises:
         ConfigError: A parameter has no annotation or one without a JSON Schema, or a setting is wrong.
@@ -180,7 +231,13 @@ def tool(
 
     def make(target: Callable[..., Any]) -> Tool:
         return Tool(
-            target, effect=effect, timeout=timeout, name=name, description=description, approval=approval
+            target,
+            effect=effect,
+            timeout=timeout,
+            name=name,
+            description=description,
+            approval=approval,
+            reconcile=reconcile,
         )
 
     return make if function is None else make(function)

@@ -13,18 +13,21 @@ BASE = {"put", "put_writes", "get_tuple", "list", "delete_thread"}
 ALL = BASE | {"delete_for_runs", "copy_thread", "prune"}
 
 
-@pytest.mark.parametrize(("store", "expected"), [("sqlite", ALL), ("memory", BASE)])
-async def test_a_store_conforms(store: str, expected: set[str], tmp_path: Path) -> None:
+@pytest.mark.parametrize("key", [None, "ab" * 32], ids=["plain", "encrypted"])
+@pytest.mark.parametrize("store", ["sqlite", "memory", pytest.param("postgres", marks=pytest.mark.slow)])
+async def test_a_store_conforms(store: str, key: str | None, tmp_path: Path, request: Any) -> None:
     opened = 0
+    new: Any = request.getfixturevalue("new_postgres") if store == "postgres" else None
 
     @checkpointer_test(name=store)
     async def saver() -> Any:
         nonlocal opened
         opened += 1
-        async with open_store(store, tmp_path / f"{opened}.sqlite", Conversation) as found:
+        place = new() if new else tmp_path / f"{opened}.sqlite"
+        async with open_store(store, place, Conversation, key=key) as found:
             yield found
 
     report = await validate(saver)
     failures = [failure for result in report.results.values() for failure in result.failures]
     assert not failures
-    assert {name for name, result in report.results.items() if result.passed} == expected
+    assert {name for name, result in report.results.items() if result.passed} == ALL

@@ -27,8 +27,10 @@ def refund(order: str) -> str:
     return f"paid back {order}"
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
 def threads(request: Any, tmp_path: Path) -> Any:
+    if request.param == "postgres":
+        return request.getfixturevalue("postgres")
     return "memory" if request.param == "memory" else tmp_path / "threads.sqlite"
 
 
@@ -42,16 +44,7 @@ def echoing(**options: Any) -> Agent:
 
 async def size(agent: Agent) -> dict[str, int]:
     """How much the agent's store holds, by kind."""
-    saver = (await agent._opened.compiled(kept=True)).checkpointer
-    if hasattr(saver, "storage"):
-        spaces = [space for thread in saver.storage.values() for space in thread.values()]
-        written = sum(len(writes) for writes in saver.writes.values())
-        return {
-            "threads": len(saver.storage),
-            "checkpoints": sum(map(len, spaces)),
-            "writes": written,
-            "keys": len(saver.blobs) + len(saver.writes) + len(saver._versions) + len(spaces),
-        }
+    saver = (await agent._opened.kept()).compiled.checkpointer
     queries = {
         "threads": "SELECT COUNT(DISTINCT thread_id) FROM checkpoints",
         "checkpoints": "SELECT COUNT(*) FROM checkpoints",

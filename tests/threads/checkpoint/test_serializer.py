@@ -23,7 +23,7 @@ from stretto.documents import Chunk, Document, Hit, Look
 from stretto.errors import GraphError, ThreadError
 from stretto.graph.state import Conversation
 from stretto.messages import Image, Message, Reasoning, Text, ToolCall, ToolResult
-from stretto.results import Citation, Missing, Result, ToolRun
+from stretto.results import Approval, Citation, Missing, Result, ToolRun
 from stretto.threads.checkpoint.serializer import strict_serializer, with_strict_serializer
 from stretto.threads.checkpoint.types import VOCABULARY, declared
 from stretto.usage import Usage
@@ -100,6 +100,7 @@ OURS = [
     Look("media:x", "a cat", "labels"),
     Citation(1, "d", "c", "quote", span=(3, 9)),
     Missing("look", "down"),
+    Approval(True, value={"n": 1}, by="ada", at=1.5),
     ToolRun("f", "1", "{}"),
     Usage(1, 2),
     Result(

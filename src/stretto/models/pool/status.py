@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import msgspec
+
 from stretto._internal.plain import Plain
 from stretto.models.pool.member import Health, Member, Standing
 from stretto.models.protocol import Capabilities
@@ -52,7 +54,11 @@ def unique_names(members: Sequence[Member]) -> list[str]:
 
 
 def joined(all_: Sequence[Capabilities]) -> Capabilities:
-    """What any of them can do; `local` and `prefill` only where all are."""
+    """What any of them can do; `local` and `prefill` only where all are.
+
+    Media are made ready before a member is chosen: as the one with the smallest pictures takes them.
+    """
+    seeing = [one.media for one in all_ if one.vision] or [one.media for one in all_]
     return Capabilities(
         vision=any(one.vision for one in all_),
         audio=any(one.audio for one in all_),
@@ -61,4 +67,8 @@ def joined(all_: Sequence[Capabilities]) -> Capabilities:
         context=max(one.context for one in all_),
         local=all(one.local for one in all_),
         prefill=all(one.prefill for one in all_),
+        media=msgspec.structs.replace(
+            min(seeing, key=lambda rules: rules.max_side),
+            urls=all(rules.urls for rules in seeing),
+        ),
     )

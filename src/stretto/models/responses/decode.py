@@ -164,70 +164,60 @@ class ResponsesAnswer(Answer):
         """Whether the last event came."""
         return self._last is not None
 
-    def _take(self, content: bytes, texts: list[str], thoughts: list[str], pieces: list[Piece]) -> None:
+    def _take(self, content: bytes, pieces: list[Piece]) -> None:
         try:
             event = _event(content)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             content = content.strip()
             if content and content != b"[DONE]":
-                self._broken(f"sent an event that cannot be read: {error}", texts)
+                self._broken(f"sent an event that cannot be read: {error}")
             self.done = content != b""
             return
         self._heard = True
         place = _PLACES.get(event.type)
         if place is not None:
             if event.delta:
-                self._bring(event, event.delta, place, texts, thoughts, pieces)
+                self._bring(event, event.delta, place, pieces)
         elif event.item is not None:
-            self._see(event.output_index, event.item, texts, thoughts, pieces)
+            self._see(event.output_index, event.item, pieces)
         elif event.type in _ENDS:
-            self._close(event, texts, thoughts, pieces)
+            self._close(event, pieces)
         elif event.type == "error" or event.error is not None:
             said = event.error if event.error is not None else {"code": event.code, "message": event.message}
-            raise self._failure(said, texts)
+            raise self._failure(said)
         elif not event.type:
-            self._broken("sent an event without `type`; does it speak the Responses API?", texts)
+            self._broken("sent an event without `type`; does it speak the Responses API?")
 
-    def _bring(
-        self,
-        event: _Event,
-        delta: str,
-        place: str,
-        texts: list[str],
-        thoughts: list[str],
-        pieces: list[Piece],
-    ) -> None:
+    def _bring(self, event: _Event, delta: str, place: str, pieces: list[Piece]) -> None:
         """Content of an item: it is shown, and kept where it belongs."""
         self.chunks += 1
         part = event.summary_index if place == "summary_text" else event.content_index
         spot = (event.output_index, place, part)
         if spot != self._spot:
-            self._spot, self._now = spot, self._place(spot, texts, thoughts)
+            self._spot, self._now = spot, self._place(spot)
         self._now.append(delta)
         if place == "output_text":
-            texts.append(delta)
+            self._texts.append(delta)
         elif place == "arguments":
             _call_piece(self._items[event.output_index].call, delta, pieces)
         elif place == "refusal":
             self.moved = True
         else:
-            thoughts.append(delta)
+            self._thoughts.append(delta)
 
-    def _place(self, spot: tuple[int, str, int], texts: list[str], thoughts: list[str]) -> list[str]:
+    def _place(self, spot: tuple[int, str, int]) -> list[str]:
         """The list that the deltas of `spot` are kept in."""
         index, place, part = spot
         growing = self._items.get(index)
         if growing is None:
             growing = self._items[index] = _Growing({"type": _KINDS.get(place, "message")})
         if place == "arguments" and growing.call < 0:
-            self._broken("sent arguments of a tool call that it did not begin", texts)
+            self._broken("sent arguments of a tool call that it did not begin")
         if place == "summary_text" and growing.deltas and (place, part) not in growing.deltas:
-            thoughts.append("\n\n")
+            self._thoughts.append("\n\n")
         return growing.deltas.setdefault((place, part), [])
 
-    def _see(
-        self, index: int, item: Item, texts: list[str], thoughts: list[str], pieces: list[Piece]
-    ) -> None:
+    def _see(self, index: int, item: Item, pieces: list[Piece]) -> None:
         """An item begins or is whole: what its deltas did not bring is shown now."""
         growing = self._items.setdefault(index, _Growing({}))
         missing = ""
@@ -245,35 +235,34 @@ class ResponsesAnswer(Answer):
                 said = [part for part in item.get("content") or () if part["type"] == "output_text"]
                 missing = growing.missing("output_text", _joined(said))
                 if missing:
-                    texts.append(missing)
+                    self._texts.append(missing)
             elif item["type"] == "reasoning" and not growing.deltas:
                 thought: list[Item] = item.get("summary") or item.get("content") or []
                 place = thought[0]["type"] if thought else ""
                 missing = growing.missing(place, "\n\n".join(part["text"] for part in thought))
                 if missing:
-                    thoughts.append(missing)
+                    self._thoughts.append(missing)
         except (KeyError, TypeError, AttributeError) as error:
-            self._broken(f"sent an item that cannot be read ({type(error).__name__}: {error})", texts)
+            self._broken(f"sent an item that cannot be read ({type(error).__name__}: {error})")
         growing.item = item
         self.chunks += bool(missing)
 
-    def _close(self, event: _Event, texts: list[str], thoughts: list[str], pieces: list[Piece]) -> None:
+    def _close(self, event: _Event, pieces: list[Piece]) -> None:
         """The last event: how it ended, and what it cost."""
         try:
             self._last = last = _response(event.response)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            self._broken(f"sent an end that cannot be read: {error}", texts)
+            self._broken(f"sent an end that cannot be read: {error}")
         if event.type == "response.failed" or last.status == "failed" or last.error is not None:
-            raise self._failure(last.error or {}, texts)
+            raise self._failure(last.error or {})
         last.status = last.status or event.type.removeprefix("response.")
         self.done = True
         if not self._items:
             for index, item in enumerate(last.output or ()):
-                self._see(index, item, texts, thoughts, pieces)
+                self._see(index, item, pieces)
 
-    def _failure(self, said: Any, texts: list[str]) -> ModelError:
-        partial = self.text + "".join(texts)
-        found = error_of_event(said, where=self._where, secrets=self._secrets, partial=partial)
+    def _failure(self, said: Any) -> ModelError:
+        found = error_of_event(said, where=self._where, secrets=self._secrets, partial=self.text)
         code = str(cast("Item", said).get("code")) if isinstance(said, dict) else ""
         return BadRequest(str(found)) if code.startswith(_REFUSED) else found
 
@@ -326,15 +315,13 @@ class ResponsesAnswer(Answer):
         """
         if not body.lstrip().startswith(b"{"):
             raise BadResponse(f"{self._where} sent an answer that is no JSON object")
-        texts: list[str] = []
-        thoughts: list[str] = []
         pieces: list[Piece] = []
-        self._close(_Event("response.completed", response=msgspec.Raw(body)), texts, thoughts, pieces)
+        self._close(_Event("response.completed", response=msgspec.Raw(body)), pieces)
         if self._last is None or self._last.output is None:
             raise BadResponse(f"{self._where} sent an answer without `output`")
-        self._texts, self.chunks = texts, 1
-        shown: list[Piece] = [ReasoningPiece(thought) for thought in thoughts]
-        shown += [TextPiece("".join(texts))] if texts else []
+        self.chunks = 1
+        shown: list[Piece] = [ReasoningPiece(thought) for thought in self._thoughts]
+        shown += [TextPiece(self.text)] if self._texts else []
         return [*shown, *pieces, self._replied(self._last)]
 
 

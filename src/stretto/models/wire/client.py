@@ -121,7 +121,7 @@ class WireChat:
                     for piece in pieces:
                         yield piece
                     return
-                async for data in response.content.iter_any():
+                while data := await response.content.readany():
                     pieces = answer.feed(data)
                     if pieces:
                         deadlines.pause()
@@ -211,10 +211,12 @@ class WireChat:
 
 async def _read_to_end(response: aiohttp.ClientResponse) -> None:
     """Reads what follows the last word, so that the connection can serve the next call."""
+    if response.content.at_eof():
+        return
     try:
         async with asyncio.timeout(_LINGER):
-            while not response.content.at_eof():
-                await response.content.readany()
+            while await response.content.readany():
+                pass
     except (TimeoutError, aiohttp.ClientError):
         response.close()
 

@@ -161,33 +161,28 @@ class Answer:
         self._rest = lines.pop()
         if len(self._rest) > MAX_LINE:
             raise BadResponse(f"{self._where} sent a line of over {MAX_LINE} bytes", partial=self.text)
+        told, thought = len(self._texts), len(self._thoughts)
         pieces: list[Piece] = []
-        texts: list[str] = []
-        thoughts: list[str] = []
-        try:
-            for line in lines:
-                if line[:5] == b"data:" and not self.done:
-                    self._take(line[5:], texts, thoughts, pieces)
-        finally:
-            self._thoughts.extend(thoughts)
-            self._texts.extend(texts)
-        if thoughts or texts or pieces:
+        for line in lines:
+            if line[:5] == b"data:" and not self.done:
+                self._take(line[5:], pieces)
+        if len(self._texts) > told:
+            texts = self._texts[told:]
+            pieces.insert(0, TextPiece("".join(texts), len(texts)))
+        if len(self._thoughts) > thought:
+            pieces.insert(0, ReasoningPiece("".join(self._thoughts[thought:])))
+        if pieces:
             self.moved = True
-        shown: list[Piece] = []
-        if thoughts:
-            shown.append(ReasoningPiece("".join(thoughts)))
-        if texts:
-            shown.append(TextPiece("".join(texts), len(texts)))
-        return shown + pieces if pieces else shown
+        return pieces
 
-    def _take(self, content: bytes, texts: list[str], thoughts: list[str], pieces: list[Piece]) -> None:
-        """One event of the stream: its text is added to `texts`, and so on."""
+    def _take(self, content: bytes, pieces: list[Piece]) -> None:
+        """One event of the stream: its text and thoughts are kept, its calls are added to `pieces`."""
         try:
             chunk = _chunk(content)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             content = content.strip()
             if content and content != b"[DONE]":
-                self._broken(f"sent a chunk that cannot be read: {error}", texts)
+                self._broken(f"sent a chunk that cannot be read: {error}")
             self.done = content != b""
             return
         self.chunks += 1
@@ -195,34 +190,33 @@ class Answer:
         if chunk.usage is not None:
             self._usage = chunk.usage
         elif chunk.error is not None:
-            partial = self.text + "".join(texts)
-            raise error_of_event(chunk.error, where=self._where, secrets=self._secrets, partial=partial)
+            raise error_of_event(chunk.error, where=self._where, secrets=self._secrets, partial=self.text)
         elif choices is None:
-            self._broken("sent a chunk without `choices`", texts)
+            self._broken("sent a chunk without `choices`")
         if not self._model and chunk.model:
             self._model = chunk.model
         for choice in choices or ():
             if choice.index == 0:
-                self._hear(choice, texts, thoughts, pieces)
+                self._hear(choice, pieces)
 
-    def _hear(self, choice: _Choice, texts: list[str], thoughts: list[str], pieces: list[Piece]) -> None:
+    def _hear(self, choice: _Choice, pieces: list[Piece]) -> None:
         if choice.finish_reason:
             self._finish = choice.finish_reason
         delta = choice.delta
         if delta is None:
             return
         if delta.content:
-            texts.append(delta.content)
+            self._texts.append(delta.content)
         if delta.reasoning_content or delta.reasoning:
-            thoughts.append(delta.reasoning_content or delta.reasoning or "")
+            self._thoughts.append(delta.reasoning_content or delta.reasoning or "")
         if delta.refusal:
             self._refusals.append(delta.refusal)
             self.moved = True
         if delta.tool_calls:
             self._add(delta.tool_calls, pieces)
 
-    def _broken(self, what: str, texts: list[str]) -> NoReturn:
-        raise BadResponse(f"{self._where} {what}", partial=self.text + "".join(texts)) from None
+    def _broken(self, what: str) -> NoReturn:
+        raise BadResponse(f"{self._where} {what}", partial=self.text) from None
 
     def _add(self, calls: list[_Call], pieces: list[Piece]) -> None:
         for call in calls:

@@ -2,6 +2,9 @@
 
 types.py       which types a state declares, and which of them would not come back as themselves
 serializer.py  the strict serializer
-sqlite.py      the saver in one file          tables.py  its tables, and what is asked of them
-writer.py      which turn may write to it     memory.py  a saver that forgets
+saver.py       the saver                      rows.py    what is asked of its tables
+writer.py      which turn may write to it     sqlite.py, postgres.py  on what it stands
+items.py       messages, each kept once       packed.py  values as rows
+tips.py        where threads stand            reading.py for those who only look
+seeds.py       what a DeltaChannel needs
 """

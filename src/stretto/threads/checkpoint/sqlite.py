@@ -1,369 +1,62 @@
-"""`SqliteSaver`: threads in one sqlite file, with one writer a thread.
+"""The saver on an sqlite file, or on a database that is gone when it is closed. Knows no table."""
 
-A statement takes microseconds and runs on the event loop itself. Knows langgraph's protocol for savers; who
-may write is `writer.py`'s to say, and what is asked of the tables stands in `tables.py`.
-"""
-
-import asyncio
-import json
-import random
-import sqlite3
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from langgraph.checkpoint.base import (
-    WRITES_IDX_MAP,
-    BaseCheckpointSaver,
-    CheckpointTuple,
-    get_checkpoint_metadata,
-)
-from langgraph.checkpoint.serde.base import SerializerProtocol
-
-from stretto._internal.sqlite_file import Durability, SqliteFile, Work
+from stretto._internal.sqlite_file import Durability, SqliteFile
 from stretto.errors import ThreadError
-from stretto.threads.checkpoint import tables
+from stretto.threads.checkpoint.saver import ThreadSaver
 from stretto.threads.checkpoint.serializer import strict_serializer
-from stretto.threads.checkpoint.writer import TIP, OneWriter
-from stretto.threads.retention import Retention
-
-_EARLY = 256
-"""Checkpoints whose writes came before them; the oldest are forgotten: their turn was refused."""
-
-
-class SqliteSaver(BaseCheckpointSaver[str]):
-    """langgraph's saver protocol on a `SqliteFile`. Methods without `a` hold the thread while others write.
-
-    Args:
-        file: With the tables of `tables.prepare`.
-        serde: For checkpoints and writes.
-    """
-
-    def __init__(self, file: SqliteFile, *, serde: SerializerProtocol) -> None:
-        super().__init__(serde=serde)
-        self.file = file
-        self._order = asyncio.Lock()
-        self._writer = OneWriter()
-        self._early: dict[tables.Place, list[tuple[str, list[Any]]]] = {}
-
-    def get_tuple(self, config: Any) -> CheckpointTuple | None:
-        """The checkpoint that the config names, or the last one of its thread."""
-        return self.file.transact_now(self._get(config), writes=False)
-
-    async def aget_tuple(self, config: Any) -> CheckpointTuple | None:
-        """As `get_tuple`."""
-        return await self.file.transact(self._get(config), writes=False)
-
-    def list(
-        self,
-        config: Any,
-        *,
-        filter: dict[str, Any] | None = None,
-        before: Any = None,
-        limit: int | None = None,
-    ) -> Iterator[CheckpointTuple]:
-        """Checkpoints of the thread, of all threads where `config` is None; the last first.
-
-        Args:
-            config: Thread, and namespace and checkpoint where it names them.
-            filter: What their metadata holds.
-            before: Only those with a smaller id than the one it names.
-            limit: At most so many.
-        """
-        for seq in self.file.transact_now(_matching(config, filter, before, limit), writes=False):
-            found = self.file.transact_now(self._numbered(seq), writes=False)
-            if found is not None:
-                yield found
-
-    async def alist(
-        self,
-        config: Any,
-        *,
-        filter: dict[str, Any] | None = None,
-        before: Any = None,
-        limit: int | None = None,
-    ) -> AsyncIterator[CheckpointTuple]:
-        """As `list`."""
-        for seq in await self.file.transact(_matching(config, filter, before, limit), writes=False):
-            found = await self.file.transact(self._numbered(seq), writes=False)
-            if found is not None:
-                yield found
-
-    def put(self, config: Any, checkpoint: Any, metadata: Any, new_versions: Any) -> Any:
-        """Keeps a checkpoint whose parent is the one that the config names.
-
-        Raises:
-            ThreadConflict: The parent is not the tip of its thread.
-        """
-        place = self.file.transact_now(self._put(config, checkpoint, metadata))
-        self._early.pop(place, None)
-        return _config(*place)
-
-    async def aput(self, config: Any, checkpoint: Any, metadata: Any, new_versions: Any) -> Any:
-        """As `put`."""
-        place: tables.Place = await self._in_order(self._put(config, checkpoint, metadata))
-        self._early.pop(place, None)
-        return _config(*place)
-
-    def put_writes(
-        self, config: Any, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
-    ) -> None:
-        """Keeps what a task wrote on top of a checkpoint.
-
-        Raises:
-            ThreadConflict: The checkpoint is not the tip of its thread, or was refused.
-        """
-        # without an event loop langgraph's threads bring them in any order
-        self.file.transact_now(self._put_writes(config, writes, task_id, task_path, late=True))
-
-    async def aput_writes(
-        self, config: Any, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
-    ) -> None:
-        """As `put_writes`."""
-        await self._in_order(self._put_writes(config, writes, task_id, task_path))
-
-    def delete_thread(self, thread_id: str) -> None:
-        """Drops all of a thread."""
-        self.file.transact_now(lambda connection: tables.drop_thread(connection, str(thread_id)))
-
-    async def adelete_thread(self, thread_id: str) -> None:
-        """As `delete_thread`."""
-        await self._in_order(lambda connection: tables.drop_thread(connection, str(thread_id)))
-
-    def delete_for_runs(self, run_ids: Sequence[str]) -> None:
-        """Drops what these runs wrote (`run_id` in the metadata); a DeltaChannel may need it."""
-        self.file.transact_now(lambda connection: tables.drop_runs(connection, run_ids))
-
-    async def adelete_for_runs(self, run_ids: Sequence[str]) -> None:
-        """As `delete_for_runs`."""
-        await self._in_order(lambda connection: tables.drop_runs(connection, run_ids))
-
-    def copy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
-        """Copies all of a thread to one that is not there yet; raises ThreadError where it is."""
-        self.file.transact_now(
-            lambda connection: tables.copy_thread(connection, source_thread_id, target_thread_id)
-        )
-
-    async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
-        """As `copy_thread`."""
-        await self._in_order(
-            lambda connection: tables.copy_thread(connection, source_thread_id, target_thread_id)
-        )
-
-    def prune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
-        """Drops all of these threads (`delete`), or all but what it takes to go on (`keep_latest`)."""
-        self.file.transact_now(self._prune(thread_ids, strategy))
-
-    async def aprune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
-        """As `prune`."""
-        await self._in_order(self._prune(thread_ids, strategy))
-
-    async def keep_latest(self, thread_id: str, keep: Retention, *, waiting: bool) -> None:
-        """Drops the older checkpoints of a thread; `waiting`: its turn has not ended, its sub-graphs stay."""
-        if keep.checkpoints is not None:
-            count = keep.checkpoints
-            await self._in_order(
-                lambda connection: tables.drop_older(connection, thread_id, keep=count, waiting=waiting)
-            )
-
-    async def drop_oldest(self, keep: Retention, *, playing: Collection[str]) -> None:
-        """Drops the threads over the limit that were not used for longest, but none that is `playing`."""
-        if keep.threads is not None:
-            count = keep.threads
-            await self._in_order(lambda connection: tables.drop_oldest(connection, count, playing))
-
-    def get_next_version(self, current: Any, channel: None) -> str:
-        """A number that goes up, with a random part: versions of two forks are never equal."""
-        number = current if isinstance(current, int) else int(current.split(".")[0]) if current else 0
-        return f"{number + 1:032}.{random.random():016}"
-
-    async def _in_order(self, work: Work[Any]) -> Any:
-        """What waits for another process is not overtaken: a task's writes follow its checkpoint."""
-        async with self._order:
-            return await self.file.transact(work)
-
-    def _get(self, config: Any) -> Work[CheckpointTuple | None]:
-        thread_id, namespace, checkpoint_id = _place(config)
-
-        def work(connection: sqlite3.Connection) -> CheckpointTuple | None:
-            if checkpoint_id:
-                row = connection.execute(tables.ONE, (thread_id, namespace, checkpoint_id)).fetchone()
-            else:
-                row = connection.execute(tables.LATEST, (thread_id, namespace)).fetchone()
-            return row and self._tuple(connection, row, latest=not checkpoint_id)
-
-        return work
-
-    def _numbered(self, seq: int) -> Work[CheckpointTuple | None]:
-        def work(connection: sqlite3.Connection) -> CheckpointTuple | None:
-            row = connection.execute(tables.BY_SEQ, (seq,)).fetchone()
-            return row and self._tuple(connection, row, latest=False)
-
-        return work
-
-    def _tuple(self, connection: sqlite3.Connection, row: Any, *, latest: bool) -> CheckpointTuple:
-        thread_id, namespace, checkpoint_id, parent, kind, content, metadata = row
-        tip = checkpoint_id if latest else tables.tip_of(connection, thread_id, namespace)
-        written = connection.execute(tables.WRITES, (thread_id, namespace, checkpoint_id))
-        return CheckpointTuple(
-            _config(thread_id, namespace, checkpoint_id, **{} if tip == checkpoint_id else {TIP: tip}),
-            self.serde.loads_typed((kind, content)),
-            json.loads(metadata) if metadata else {},
-            _config(thread_id, namespace, parent) if parent else None,
-            [
-                (task, channel, self.serde.loads_typed((kind, value)))
-                for task, channel, kind, value in written
-            ],
-        )
-
-    def _put(self, config: Any, checkpoint: Any, metadata: Any) -> Work[tables.Place]:
-        thread_id, namespace, parent = _place(config)
-        place: tables.Place = (thread_id, namespace, checkpoint["id"])
-        content = self.serde.dumps_typed(checkpoint)
-        about = json.dumps(get_checkpoint_metadata(config, metadata), ensure_ascii=False)
-        row = (*place, parent, *content, about.encode("utf-8", "ignore"))
-
-        def work(connection: sqlite3.Connection) -> tables.Place:
-            self._writer.check_next(connection, place, config["configurable"], metadata)
-            connection.execute(tables.PUT, row)
-            for statement, rows in self._early.get(place, ()):
-                connection.executemany(statement, rows)
-            return place
-
-        return work
-
-    def _put_writes(
-        self,
-        config: Any,
-        writes: Sequence[tuple[str, Any]],
-        task_id: str,
-        task_path: str,
-        *,
-        late: bool = False,
-    ) -> Work[None]:
-        thread_id, namespace, checkpoint_id = _place(config)
-        place = thread_id, namespace, checkpoint_id or ""
-        again = all(channel in WRITES_IDX_MAP for channel, _ in writes)
-        statement = tables.PUT_WRITE_AGAIN if again else tables.PUT_WRITE
-        rows = [
-            (
-                *place,
-                task_id,
-                task_path,
-                WRITES_IDX_MAP.get(channel, index),
-                channel,
-                *self.serde.dumps_typed(value),
-            )
-            for index, (channel, value) in enumerate(writes)
-        ]
-
-        def work(connection: sqlite3.Connection) -> None:
-            if self._writer.check_open(connection, place, config["configurable"], late=late):
-                connection.executemany(statement, rows)
-                return
-            self._early.setdefault(place, []).append((statement, rows))  # kept with their checkpoint
-            if len(self._early) > _EARLY:
-                del self._early[next(iter(self._early))]
-
-        return work
-
-    def _prune(self, thread_ids: Sequence[str], strategy: str) -> Work[None]:
-        if strategy not in ("keep_latest", "delete"):
-            raise ThreadError(f"there is no strategy `{strategy}`; give `keep_latest` or `delete`")
-
-        def work(connection: sqlite3.Connection) -> None:
-            for thread_id in thread_ids:
-                if strategy == "delete":
-                    tables.drop_thread(connection, thread_id)
-                    continue
-                needed = self._seeds(connection, thread_id)
-                tables.drop_older(connection, thread_id, keep=1, waiting=True, needed=needed)
-
-        return work
-
-    def _seeds(self, connection: sqlite3.Connection, thread_id: str) -> set[tuple[str, str]]:
-        """The ancestors (namespace, id) from which the DeltaChannels of the tips are put together."""
-        needed: set[tuple[str, str]] = set()
-        namespaces = connection.execute(
-            "SELECT DISTINCT checkpoint_ns FROM checkpoints WHERE thread_id = ?", (thread_id,)
-        )
-        for (namespace,) in namespaces.fetchall():
-            row = connection.execute(tables.LATEST, (thread_id, namespace)).fetchone()
-            missing = set(json.loads(row[6] or b"{}").get("counters_since_delta_snapshot") or ())
-            while row and missing and row[3]:
-                row = connection.execute(tables.ONE, (thread_id, namespace, row[3])).fetchone()
-                if row:
-                    needed.add((namespace, row[2]))
-                    missing -= self.serde.loads_typed((row[4], row[5]))["channel_values"].keys()
-        return needed
-
-
-def _matching(
-    config: Any, filter: Mapping[str, Any] | None, before: Any, limit: int | None
-) -> Work[list[int]]:
-    given: Any = config["configurable"] if config else {}
-    thread_id = given.get("thread_id")
-    earlier = before["configurable"].get("checkpoint_id") if before else None
-
-    def work(connection: sqlite3.Connection) -> list[int]:
-        found = tables.found_by(
-            connection,
-            None if thread_id is None else str(thread_id),
-            given.get("checkpoint_ns"),
-            given.get("checkpoint_id"),
-            earlier,
-        )
-        if filter:
-            found = [row for row in found if _holds(json.loads(row[1] or b"{}"), filter)]
-        return [seq for seq, _ in found[:limit]]
-
-    return work
-
-
-def _holds(metadata: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
-    return all(metadata.get(key) == value for key, value in wanted.items())
-
-
-def _place(config: Any) -> tuple[str, str, str | None]:
-    given = config["configurable"]
-    return str(given["thread_id"]), given.get("checkpoint_ns", ""), given.get("checkpoint_id") or None
-
-
-def _config(thread_id: str, namespace: str, checkpoint_id: str, **more: Any) -> Any:
-    return {
-        "configurable": {
-            "thread_id": thread_id,
-            "checkpoint_ns": namespace,
-            "checkpoint_id": checkpoint_id,
-            **more,
-        }
-    }
+from stretto.threads.seal import seal_of
+from stretto.threads.tables import prepare
 
 
 @asynccontextmanager
 async def open_sqlite(
-    path: str | Path, *states: type[Any], durability: Durability = "NORMAL"
-) -> AsyncGenerator[SqliteSaver]:
+    path: str | Path,
+    *states: type[Any],
+    durability: Durability = "NORMAL",
+    key: str | bytes | None = None,
+) -> AsyncGenerator[ThreadSaver]:
     """The saver in the file `path`, made where it is missing, for a graph with these states (`Graph.states`).
 
     Args:
         path: The file. One that langgraph's own sqlite saver made is taken over.
         states: What checkpoints may hold.
         durability: `NORMAL`; or `FULL`, which waits for the disk at every step, the event loop held.
+        key: Encrypts what is kept (`Sealed`); None does not.
 
     Raises:
         GraphError: The state declares a type that would not come back as itself.
         ThreadError: The file cannot be opened, is none of ours, or has another format.
+        ConfigError: The key is none.
     """
-    serializer = strict_serializer(*states)
-    file = SqliteFile(path, prepare=tables.prepare, refusal=_refusal, durability=durability)
+    serializer, seal = strict_serializer(*states), seal_of(key)
+    file = SqliteFile(path, prepare=prepare, refusal=_refusal, durability=durability)
     try:
         await file.transact(lambda connection: None, writes=False)
-        yield SqliteSaver(file, serde=serializer)
+        yield ThreadSaver(file, serde=serializer, seal=seal)
     finally:
         file.close()
 
 
 def _refusal(what: str) -> ThreadError:
     return ThreadError(f"threads cannot be kept in {what}; give another path, or remove what is there")
+
+
+def open_memory(
+    path: str | Path, *states: type[Any], key: str | bytes | None = None
+) -> AbstractAsyncContextManager[ThreadSaver]:
+    """A saver that forgets everything when it is closed.
+
+    Args:
+        path: Not used.
+        states: What checkpoints may hold.
+        key: As for `open_sqlite`.
+
+    Raises:
+        GraphError: The state declares a type that would not come back as itself.
+    """
+    return open_sqlite(":memory:", *states, key=key)

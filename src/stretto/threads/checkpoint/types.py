@@ -44,12 +44,12 @@ from stretto.messages import (
     ToolCall,
     ToolResult,
 )
-from stretto.results import Citation, Missing, Result, ToolRun
+from stretto.results import Approval, Citation, Missing, Result, ToolRun
 from stretto.usage import Usage
 
 VOCABULARY: frozenset[type] = frozenset(
     {Message, Text, Image, Audio, File, ToolCall, ToolResult, Reasoning, Refusal}
-    | {Document, Chunk, Hit, Look, Citation, ToolRun, Missing, Usage, Result}
+    | {Document, Chunk, Hit, Look, Citation, ToolRun, Approval, Missing, Usage, Result}
 )
 """Our own types: any state may hold them."""
 

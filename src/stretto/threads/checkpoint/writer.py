@@ -1,19 +1,23 @@
 """`OneWriter`: which turn may write to a thread. Keeps nothing, and knows no format.
 
-A checkpoint is refused (`ThreadConflict`) when its parent is no longer the tip of its thread: another turn
-wrote meanwhile, in this process or in another. A fork is asked for by the id of an older checkpoint in the
-config. What is read by such an id carries the tip of that moment (`TIP`): a fork has one writer too.
+A checkpoint is refused (`ThreadConflict`) when its parent is no longer the tip of its thread, or its lease
+was given to a later turn: another turn wrote meanwhile, or is about to, in this process or in another. A fork
+is asked for by the id of an older checkpoint in the config. What is read by such an id carries the tip of
+that moment (`TIP`): a fork has one writer too.
 """
 
-import sqlite3
 from collections.abc import Mapping
 from typing import Any
 
 from stretto.errors import ThreadConflict
-from stretto.threads.checkpoint.tables import Place, is_kept, tip_of
+from stretto.threads.checkpoint.rows import Place, is_kept, tip_of
+from stretto.threads.database import Connection
+from stretto.threads.runs import holds
 
 TIP = "__stretto_tip"
 """Where the config of an older checkpoint carries the tip."""
+LEASE = "__stretto_lease"
+"""Where the config of a turn carries the token of its lease."""
 _OF_A_RUN = "__pregel_runtime"
 """What langgraph puts into the config of a run."""
 _REFUSED = 1024
@@ -28,7 +32,7 @@ class OneWriter:
 
     def check_next(
         self,
-        connection: sqlite3.Connection,
+        connection: Connection,
         place: Place,
         given: Mapping[str, Any],
         metadata: Mapping[str, Any],
@@ -44,11 +48,11 @@ class OneWriter:
         Raises:
             ThreadConflict: It is neither.
         """
-        if not self._follows(connection, place, given, metadata):
+        if not (_holds_lease(connection, place, given) and self._follows(connection, place, given, metadata)):
             self._refuse(place)
 
     def check_open(
-        self, connection: sqlite3.Connection, place: Place, given: Mapping[str, Any], *, late: bool = False
+        self, connection: Connection, place: Place, given: Mapping[str, Any], *, late: bool = False
     ) -> bool:
         """Whether the checkpoint at `place`, on which a turn writes, is there already.
 
@@ -61,13 +65,14 @@ class OneWriter:
         Raises:
             ThreadConflict: Another turn went on from it, or it was refused itself.
         """
-        if place in self._refused or not (late or self._is_open(connection, place, given.get(TIP))):
+        mine = place not in self._refused and _holds_lease(connection, place, given)
+        if not mine or not (late or self._is_open(connection, place, given.get(TIP))):
             self._refuse(place)
         return is_kept(connection, place)
 
     def _follows(
         self,
-        connection: sqlite3.Connection,
+        connection: Connection,
         place: Place,
         given: Mapping[str, Any],
         metadata: Mapping[str, Any],
@@ -87,7 +92,7 @@ class OneWriter:
             return bool(namespace) or not (_OF_A_RUN in given or source == "update")
         return source == "fork"
 
-    def _is_open(self, connection: sqlite3.Connection, place: Place, forked: str | None) -> bool:
+    def _is_open(self, connection: Connection, place: Place, forked: str | None) -> bool:
         if place in self._refused:
             return False
         tip = tip_of(connection, *place[:2])
@@ -96,8 +101,14 @@ class OneWriter:
     def _refuse(self, place: Place) -> None:
         self._refused[place] = None
         if len(self._refused) > _REFUSED:
-            del self._refused[next(iter(self._refused))]
+            self._refused.pop(next(iter(self._refused)), None)  # a database may work in threads
         raise ThreadConflict(
             f"another turn took thread `{place[0]}` further while this one ran, and this one is not kept; "
             "run one turn of a thread at a time, and ask again"
         )
+
+
+def _holds_lease(connection: Connection, place: Place, given: Mapping[str, Any]) -> bool:
+    """Whether no later turn was given the thread; a config without a token is not asked."""
+    token = given.get(LEASE)
+    return token is None or holds(connection, place[0], token)

@@ -1,0 +1,128 @@
+"""The events of runs that outlive their reader: each is kept before anyone sees it. Knows no graph.
+
+A reader who comes back with the last number it saw gets the rest, in this process or in another one.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from typing import Any, TypeVar
+
+import msgspec
+
+from stretto._internal.faults import reach
+from stretto.events import Event, NodeStarted, Retracted, RunFinished, TextDelta
+from stretto.threads.database import Connection, Database
+
+T = TypeVar("T")
+_MOST = 512
+"""Events that a reader is given from one look."""
+_ADD = "INSERT INTO events (run_id, number, content) VALUES (?, ?, ?)"
+_NEXT = "SELECT content FROM events WHERE run_id = ? AND number > ? ORDER BY number LIMIT ?"
+
+
+class Recorder:
+    """Takes the events of one run and keeps them, many in one transaction where many come at once."""
+
+    def __init__(self, database: Database, run_id: str, tell: Callable[[], None]) -> None:
+        self._database, self._run_id, self._tell = database, run_id, tell
+        self._new: list[tuple[str, int, bytes]] = []
+        self._keeping: asyncio.Task[None] | None = None
+
+    def add(self, event: Event) -> None:
+        """One more event; returns at once."""
+        self._new.append((self._run_id, event.number, _encoder.encode(event)))
+        if self._keeping is None:
+            self._keeping = asyncio.create_task(self._keep())
+
+    async def close(self) -> None:
+        """Returns once all events are kept."""
+        while self._keeping is not None:
+            await self._keeping
+
+    async def _keep(self) -> None:
+        try:
+            while self._new:
+                rows, self._new = self._new, []
+
+                def work(connection: Connection, rows: list[Any] = rows) -> None:
+                    reach("event.append.before")
+                    connection.executemany(_ADD, rows)
+                    reach("event.append.after")
+
+                await self._database.transact(work, key=self._run_id)
+                self._tell()
+        finally:
+            self._keeping = None
+
+
+async def events_after(database: Database, run_id: str, number: int) -> AsyncGenerator[Event]:
+    """The events of a run that are kept, from the one behind `number`; it ends where they end today."""
+    while True:
+        last = number
+
+        def work(connection: Connection, last: int = last) -> list[tuple[bytes]]:
+            return list(connection.execute(_NEXT, (run_id, last, _MOST)).fetchall())
+
+        rows = await database.transact(work, writes=False)
+        for (content,) in rows:
+            event = _decoder.decode(content)
+            number = event.number
+            yield event
+        if len(rows) < _MOST:
+            return
+
+
+class Shown:
+    """What a reader of a run has been shown: its text, and since where each node has been speaking."""
+
+    def __init__(self) -> None:
+        self.number = 0
+        self.text = ""
+        self.finished = False
+        self._since: dict[str, int] = {}
+
+    def add(self, event: Event) -> None:
+        """One more event."""
+        self.number = event.number
+        if isinstance(event, TextDelta):
+            self.text += event.text
+        elif isinstance(event, Retracted):
+            self.text = self.text[: len(self.text) - event.length] if event.length else self.text
+        elif isinstance(event, NodeStarted):
+            self._since[event.node] = len(self.text)
+        elif isinstance(event, RunFinished):
+            self.finished = True
+
+    def said_since(self, nodes: frozenset[str]) -> int:
+        """How much of the text came since the first of these nodes, or a node inside of it, began."""
+        began = [at for node, at in self._since.items() if node.partition("/")[0] in nodes]
+        return len(self.text) - min([*began, len(self.text)])
+
+
+async def shown(database: Database, run_id: str) -> Shown:
+    """What the kept events of a run have shown."""
+    found = Shown()
+    async for event in events_after(database, run_id, 0):
+        found.add(event)
+    return found
+
+
+def packed(value: Any) -> bytes:
+    """A result as JSON; objects of a user's state as plain data, or as text."""
+    return _encoder.encode(value)
+
+
+def unpacked(content: bytes, kind: type[T]) -> T:
+    """What `packed` gave; the state's values stay plain data."""
+    return msgspec.json.decode(content, type=kind)
+
+
+def _plain(value: Any) -> Any:
+    for name in ("_asdict", "model_dump"):
+        if hasattr(value, name):
+            return getattr(value, name)()
+    return str(value)
+
+
+_encoder = msgspec.json.Encoder(enc_hook=_plain)
+_decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
