@@ -21,7 +21,7 @@ def beir_documents(folder: Path) -> list[Document]:
     documents: list[Document] = []
     for place, row in _lines(folder / "corpus.jsonl"):
         title, text = str(row.get("title") or ""), str(row.get("text") or "")
-        metadata = row.get("metadata") or {}
+        metadata: Any = row.get("metadata") or {}
         if not isinstance(metadata, dict):
             raise KnowledgeError(f"{place}: `metadata` is no object")
         if (text or title).strip():

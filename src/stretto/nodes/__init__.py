@@ -12,6 +12,7 @@ compact.py   sums up its older turns
 
 from stretto.nodes.approve import approve
 from stretto.nodes.budgeted import affordable
+from stretto.nodes.cited import Citing
 from stretto.nodes.compact import compact
 from stretto.nodes.llm import llm
 from stretto.nodes.quote import quote
@@ -22,6 +23,7 @@ from stretto.nodes.tools import tools
 from stretto.nodes.vision import vision
 
 __all__ = [
+    "Citing",
     "Route",
     "affordable",
     "approve",
