@@ -30,7 +30,7 @@ async def answered(said: str, citing: Citing | bool = True, *, question: str = Q
     """The node's update and its events."""
     events: list[Event] = []
     ctx = RunContext(Run(sink=events.append), node="answer")
-    model = ScriptedModel([said])
+    model = ScriptedModel(said)
     state = {"messages": [Message.user(question)], "question": question, "hits": list(hits), **more}
     update = await llm(model, cite=citing)(state, ctx)
     return update, events, model
@@ -155,7 +155,7 @@ async def test_an_answer_that_no_passage_supports_is_taken_back_or_marked():
 class Pieces:
     """A model that streams given pieces."""
 
-    name, capabilities = "test:pieces", ScriptedModel([]).capabilities
+    name, capabilities = "test:pieces", ScriptedModel().capabilities
 
     def __init__(self, pieces, text):
         self.pieces, self.text = pieces, text

@@ -14,6 +14,7 @@ from stretto.knowledge.check import Checked, Entails, Fault, check_citation
 from stretto.knowledge.cite import attribute
 from stretto.knowledge.evidence import answerable, nearest_quotes
 from stretto.knowledge.limits import IngestLimits
+from stretto.knowledge.options import Expand
 from stretto.knowledge.report import AddReport, Progress
 from stretto.knowledge.rerank import Rerank, by_sentence
 
@@ -21,6 +22,7 @@ __all__ = [
     "AddReport",
     "Checked",
     "Entails",
+    "Expand",
     "Fault",
     "IngestLimits",
     "KnowledgeBase",

@@ -7,7 +7,8 @@ shown.py     what a model is shown                voice.py    what a person sees
 say.py       says a fixed text                    quote.py    puts the source's words below an answer
 budgeted.py  holds a model's calls to the run's budgets
 approve.py   asks a person                   fitted.py    what of a conversation is sent
-compact.py   sums up its older turns
+compact.py   sums up its older turns         cited.py     checks what an answer claims of its sources
+rewrite.py   says what to search for
 """
 
 from stretto.nodes.approve import approve
@@ -17,6 +18,7 @@ from stretto.nodes.compact import compact
 from stretto.nodes.llm import llm
 from stretto.nodes.quote import quote
 from stretto.nodes.retrieve import retrieve
+from stretto.nodes.rewrite import rewrite
 from stretto.nodes.route import Route, ask_model, load_routes, nearest, route, rules
 from stretto.nodes.say import say
 from stretto.nodes.tools import tools
@@ -34,6 +36,7 @@ __all__ = [
     "nearest",
     "quote",
     "retrieve",
+    "rewrite",
     "route",
     "rules",
     "say",
