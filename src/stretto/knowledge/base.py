@@ -4,17 +4,18 @@ Opening is cheap: nothing is read before the first call; chromadb, tantivy and t
 """
 
 import os
+import time
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence, Set
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-import msgspec
-
 from stretto.documents import Document, Hit
 from stretto.errors import ConfigError, EmbedderMismatch, KnowledgeError
 from stretto.knowledge.asked import QueryVectors, check_query, unread
+from stretto.knowledge.check import stands
+from stretto.knowledge.earlier import Earlier, cited_passage
 from stretto.knowledge.limits import IngestLimits
 from stretto.knowledge.opened import Opened, acquire, off_loop, release
 from stretto.knowledge.options import Expand, SearchOptions
@@ -182,25 +183,28 @@ class KnowledgeBase:
         return list((await off_loop((await self._open()).manifest.documents)).values())
 
     async def resolve(self, citation: Citation) -> Hit:
-        """The passage that `citation` points at.
+        """The passage that `citation` points at, as it was when it was cited.
+
+        A passage that was replaced since, or whose file is gone, is found until `prune` or `remove`.
 
         Raises:
-            KnowledgeError: The passage is not there any more, or does not say what the citation quotes.
+            KnowledgeError: There is no such passage, or it does not say what the citation quotes.
         """
-        manifest = (await self._open()).manifest
-        chunk = (await off_loop(manifest.chunks, [citation.chunk])).get(citation.chunk)
-        document = await off_loop(manifest.document, citation.document)
-        if chunk is None or document is None or chunk.document != document.id:
+        opened = await self._open()
+        found = await off_loop(cited_passage, opened.manifest, Earlier(self.folder), citation)
+        if found is None:
             raise KnowledgeError(
                 f"the passage cited from `{citation.document}` is not in `{self.name}` any more"
             )
-        if not citation.quote.strip() or citation.quote not in chunk.text:
+        document, chunk = found
+        if not stands(citation, chunk):
             raise KnowledgeError(f"`{citation.document}` does not say there: {citation.quote[:200]!r}")
-        if citation.end > citation.start and document.text[citation.start : citation.end] != citation.quote:
-            raise KnowledgeError(
-                f"the quote from `{citation.document}` does not stand at its offsets any more"
-            )
-        return Hit(_without_text(document), chunk, citation.score)
+        return Hit(document, chunk, citation.score)
+
+    async def prune(self, older_than: float = 0.0) -> int:
+        """Forgets passages that were replaced more than `older_than` seconds ago; returns how many."""
+        await self._open()
+        return await off_loop(Earlier(self.folder).prune, time.time() - older_than)
 
     async def remove(self, source: str | os.PathLike[str]) -> list[str]:
         """Removes a document by id, path or URL, or all that a folder or glob brought; returns their ids."""
@@ -216,6 +220,7 @@ class KnowledgeBase:
                 )
             await off_loop(opened.manifest.remove, found)
             await off_loop(clean_indexes, opened)
+            await off_loop(Earlier(self.folder).forget, found)
         return found
 
     async def status(self) -> dict[str, Any]:
@@ -291,10 +296,6 @@ async def _dimensions(embedder: Embedder) -> int:
     with suppress(ConfigError):
         return embedder.dimensions
     return (await embedder.embed(["dimensions"])).shape[1]
-
-
-def _without_text(document: Document) -> Document:
-    return msgspec.structs.replace(document, text="")
 
 
 def _matching(opened: Opened, text: str, root: Path) -> list[str]:

@@ -92,7 +92,7 @@ async def check_citation(
     if found is None:
         return Checked(citation, ("unknown_source",))
     hit, chunk = found
-    if not _stands(citation, chunk):
+    if not stands(citation, chunk):
         return Checked(citation, ("altered_quote",))
     claim = _MARK.sub(" ", answer[slice(*citation.span)])
     if not claim.strip():
@@ -146,11 +146,12 @@ def _passage(citation: Citation, hits: Sequence[Hit]) -> tuple[Hit, Chunk] | Non
     return None
 
 
-def _stands(citation: Citation, chunk: Chunk) -> bool:
-    """Whether the quote stands in the passage, and at its offsets where it has some."""
+def stands(citation: Citation, chunk: Chunk) -> bool:
+    """Whether the quote stands in the passage, and at its offsets where it has some of the same version."""
     if not verbatim(citation.quote, chunk.text):
         return False
-    if citation.end <= citation.start:
+    moved = chunk.version and citation.version and chunk.version != citation.version
+    if moved or citation.end <= citation.start:
         return True
     shift = chunk.start - int(chunk.metadata.get("repeated", 0))
     there = chunk.text[max(0, citation.start - shift) : max(0, citation.end - shift)]
