@@ -223,6 +223,39 @@ class KnowledgeBase:
             await off_loop(Earlier(self.folder).forget, found)
         return found
 
+    async def export(self, path: str | os.PathLike[str]) -> dict[str, Any]:
+        """Writes all of it to one file, vectors too; returns `embedder`, `dimensions`, `documents`, `chunks`.
+
+        Raises:
+            KnowledgeError: There is nothing in it, or the file cannot be written.
+        """
+        from stretto.knowledge.portable import told, write_base  # noqa: PLC0415 (for those who move a base)
+
+        opened = await self._open()
+        async with opened.writing():  # so that nothing changes meanwhile
+            return told(await off_loop(write_base, opened, Path(path)))
+
+    async def take_in(self, path: str | os.PathLike[str]) -> dict[str, Any]:
+        """Takes in a file that `export` wrote, without embedding; returns what `export` returned.
+
+        Documents of the same id are replaced, others stay.
+
+        Raises:
+            KnowledgeError: It is no such file, or damaged; what came before the damage is in.
+            EmbedderMismatch: Its vectors are another embedder's.
+        """
+        from stretto.knowledge.ingest import clean_indexes  # noqa: PLC0415 (as in `add`)
+        from stretto.knowledge.portable import read_base, told  # noqa: PLC0415 (as above)
+
+        opened = await self._open()
+        self._check_embedder(opened)
+        mine = self._given if isinstance(self._given, str) else self._given.name
+        async with opened.writing():
+            try:
+                return told(await off_loop(read_base, opened, Path(path), mine))
+            finally:
+                await off_loop(clean_indexes, opened)
+
     async def status(self) -> dict[str, Any]:
         """What is in it: `name`, `folder`, `documents`, `chunks`, `embedder`, `dimensions`, `sources`."""
         opened = await self._open()

@@ -125,6 +125,15 @@ class Manifest:
         rows = self._rows(f"SELECT {_columns(text)} FROM documents WHERE id = ?", key)
         return _document(rows[0]) if rows else None
 
+    def row(self, key: str) -> DocumentRow | None:
+        """Everything that is kept of the document called `key`, or None."""
+        columns = f"{_columns(True)}, fingerprint, origin, pages, headings"
+        rows = self._rows(f"SELECT {columns} FROM documents WHERE id = ?", key)
+        if not rows:
+            return None
+        fingerprint, origin, pages, headings = rows[0][7:]
+        return DocumentRow(_document(rows[0]), fingerprint, origin, _pages(pages), _headings(headings))
+
     def documents(self, keys: Iterable[str] | None = None) -> dict[str, Document]:
         """All documents, or those called `keys`, by id, without their texts."""
         if keys is None:
@@ -230,6 +239,10 @@ class Manifest:
 
 
 _CHUNK = "id, document, text, start, stop, page, headings, metadata, fingerprint"
+
+
+_pages = msgspec.json.Decoder(tuple[PageSpan, ...]).decode
+_headings = msgspec.json.Decoder(tuple[Heading, ...]).decode
 
 
 def _columns(text: bool) -> str:
