@@ -73,6 +73,14 @@ def trec_run(results: Mapping[str, Sequence[tuple[str, float]]], tag: str = "str
     )
 
 
+def write_run(path: Path, results: Mapping[str, Sequence[tuple[str, float]]], tag: str = "stretto") -> None:
+    """Writes a run to a file; raises KnowledgeError when it cannot."""
+    try:
+        path.write_text(trec_run(results, tag), "utf-8")
+    except OSError as error:
+        raise KnowledgeError(f"`{path}` cannot be written: {error.strerror or error}") from None
+
+
 def _word(text: str) -> str:
     return "_".join(text.split()) or "_"
 
