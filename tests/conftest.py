@@ -6,6 +6,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -50,6 +51,14 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def models() -> Callable[[str], Path]:
     """`models("smollm2-135m")` is that model's path, or the test is skipped."""
     return _pulled
+
+
+@pytest.fixture(autouse=True)
+def nothing_learnt() -> Iterator[None]:
+    """What one test's model reported of its tokens is nothing to the next one."""
+    yield
+    if "stretto.models.tokens" in sys.modules:
+        sys.modules["stretto.models.tokens"]._ratios.clear()
 
 
 def pytest_collection_modifyitems(items: list[Any]) -> None:

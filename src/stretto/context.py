@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from msgspec.structs import replace as replaced
 
-from stretto.errors import AnswerExpired, Pause
+from stretto._internal.namespaces import Namespace, scope
+from stretto.errors import AnswerExpired, ConfigError, Pause
 from stretto.events import Event, OutputDelta, Retracted, TextDelta, UsageReported
 from stretto.questions import Answer, AnswerShape, Terms, revived, schema_of
 from stretto.results import Citation, Missing, ToolRun
@@ -83,6 +84,8 @@ class Run:
     """What it may spend; None: nothing is counted."""
     deps: Any = None
     tenant: str = "default"
+    user: str = ""
+    """Of that tenant, whom the run is for; empty where nobody said."""
     media: MediaKeeper | None = None
     journal: Journal | None = None
     """Where the steps of its nodes are kept; None for a run that is not kept."""
@@ -138,6 +141,20 @@ class RunContext:
     def deps(self) -> Any:
         """What the caller passed as `deps`."""
         return self.run.deps
+
+    @property
+    def user(self) -> str:
+        """Whom the run is for; empty where nobody said."""
+        return self.run.user
+
+    @property
+    def namespace(self) -> Namespace:
+        """Where what is remembered of the user is, in langgraph's Store; raises ConfigError without one."""
+        if not self.run.user:
+            raise ConfigError(
+                "this run is for no user; give run(..., user=...), and tenant= where there are some"
+            )
+        return scope(self.run.tenant, self.run.user)
 
     @property
     def limits(self) -> Limits:

@@ -265,6 +265,13 @@ class Steps:
         return place
 
 
+def place_in(recalled: Recalled, number: int, label: str) -> Place:
+    """What is kept under a number, for those who run nothing; of a step of any label where it is empty."""
+    entry = _decode(recalled.steps[number]) if number in recalled.steps else None
+    content = entry.content if entry is not None and label in ("", entry.label) else None
+    return Place(number, label, content, recalled.effects.get(number))
+
+
 def call_hash(name: str, arguments: str) -> str:
     """A hash of a tool's name and its exact arguments, however they are written."""
     try:

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from stretto._internal.bridge import run_sync
+from stretto.errors import ConfigError
 
 
 async def loop_id() -> int:
@@ -25,3 +26,14 @@ def test_an_error_comes_back_as_it_is() -> None:
 
     with pytest.raises(ValueError, match="no"):
         run_sync(fail())
+
+
+def test_a_call_that_would_wait_for_itself_is_refused() -> None:
+    async def nothing() -> None:
+        """Ends at once."""
+
+    async def inner() -> None:
+        run_sync(nothing())
+
+    with pytest.raises(ConfigError, match="in async code await"):
+        run_sync(inner())

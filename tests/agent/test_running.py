@@ -150,6 +150,17 @@ async def test_what_an_agent_leaves_when_it_closes_the_next_one_takes_up(tmp_pat
     await second.close()
 
 
+async def test_a_run_that_has_not_begun_when_its_agent_closes_is_left_to_the_next(tmp_path: Path) -> None:
+    agent = Agent(model=ScriptedModel(["Well."]), threads=tmp_path / "t.sqlite")
+    started = await agent.start("a question", thread_id="t")
+    await agent.close()
+    second = Agent(model=ScriptedModel(["Well."]), threads=tmp_path / "t.sqlite")
+    assert await second.recover() == [started.run_id]
+    async with asyncio.timeout(10):
+        assert (await second.result(started.run_id)).output == "Well."
+    await second.close()
+
+
 async def test_resume_goes_on_where_a_turn_was_left(tmp_path: Path) -> None:
     asked: list[str] = []
 

@@ -197,22 +197,26 @@ async def test_all_of_a_tenant_goes_and_what_is_remembered_of_a_user(
 ) -> None:
     await agent.run("hello", thread_id="a")
     await agent.run("hello", thread_id="b")
+    await agent.run("hello", thread_id="c", tenant="other", user="bob")
+    await agent.run("hello", thread_id="d", tenant="third", user="bob")
     saver = (await agent._opened.kept()).compiled.checkpointer
 
     def fill(connection: Any) -> None:
         connection.execute(
             "INSERT INTO media_references VALUES ('a', '" + "f" * 64 + "', 'acme', 3, 'image/png')"
         )
-        for namespace in ("acme", "acme/ann", "other/bob"):
-            connection.execute("INSERT INTO memories VALUES (?, 'x', x'00', x'00', 0, 0)", (namespace,))
+        for namespace in ("acme", "acme/ann", "other/bob", "third/bob"):
+            connection.execute("INSERT INTO memories VALUES (?, 'x', x'00', x'00', 0, 0, 0, 0)", (namespace,))
 
     await saver.file.transact(fill)
     names = "SELECT namespace FROM memories ORDER BY namespace"
-    assert await threads.delete_of(user="other/bob") == []
+    assert await threads.delete_of(user="bob") == []
+    assert await threads.delete_of(user="bob", tenant="other") == ["c"]
     left = await saver.file.transact(lambda c: c.execute(names).fetchall())
-    assert left == [("acme",), ("acme/ann",)]
+    assert left == [("acme",), ("acme/ann",), ("third/bob",)]
     assert await threads.delete_of(tenant="acme") == ["a"]
-    assert await saver.file.transact(lambda c: c.execute(names).fetchall()) == []
+    assert await saver.file.transact(lambda c: c.execute(names).fetchall()) == [("third/bob",)]
+    assert [row.thread_id for row in await threads.list()] == ["d", "b"]
 
 
 async def test_pruning_says_what_would_go_before_it_goes(

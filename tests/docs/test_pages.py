@@ -21,6 +21,7 @@ ANSWERS = {
     "caching": "Three years.",
     "threads": "On Sunday it is closed.",
     "media": "A red bell.",
+    "memory": '{"facts": [{"name": "allergy", "text": "Must not eat nuts.", "kind": "fact"}]}',
 }
 """What the page's `model` says."""
 
@@ -48,6 +49,7 @@ def test_there_is_code_to_run() -> None:
         "history",
         "ingest",
         "journal",
+        "memory",
         "media",
         "output",
         "pool",

@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import tempfile
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
@@ -19,6 +20,10 @@ from typing import Any
 from stretto import Agent, Model, RunContext, tool
 from stretto._internal.faults import listen
 from stretto.errors import ThreadError
+
+PATIENCE = 60.0
+"""Seconds that one process plays at most."""
+Play = Callable[[dict[str, Any]], Coroutine[Any, Any, dict[str, Any]]]
 
 
 def note(log: str, *words: str) -> None:
@@ -34,9 +39,8 @@ def lines(log: str) -> list[list[str]]:
     return [line.split() for line in path.read_text().splitlines()] if path.exists() else []
 
 
-def killing(log: str, kill: list[Any]) -> Any:
+def killing(log: str, kill: list[Any], reached: dict[str, int]) -> Any:
     """Notes each journal entry outside, and kills this process at the fault point it is told."""
-    reached: dict[str, int] = {}
 
     def heard(name: str) -> None:
         reached[name] = reached.get(name, 0) + 1
@@ -91,27 +95,27 @@ async def turn(case: dict[str, Any]) -> dict[str, Any]:
         await agent.close()
 
 
-def load() -> None:
+def load(play: Play) -> None:
     """Imports all that a turn needs: the modules that a process has which begins one, without an endpoint."""
     with tempfile.TemporaryDirectory() as folder:
         where = f"{folder}/threads.sqlite"
         case = {"threads": where, "log": f"{folder}/log", "url": "http://127.0.0.1:9", "knows": True}
-        for name in forked(case)["modules"]:
+        for name in forked(case, play)["modules"]:
             with suppress(ImportError):
                 import_module(name)
 
 
-def forked(case: dict[str, Any]) -> dict[str, Any]:
-    """The turn in a process of its own."""
+def forked(case: dict[str, Any], play: Play) -> dict[str, Any]:
+    """What `play` does with the case, in a process of its own."""
     ours, theirs = os.pipe()
     pid = os.fork()
     if pid == 0:
-        listen(killing(case["log"], case.get("kill") or []))
+        listen(killing(case["log"], case.get("kill") or [], case.setdefault("reached", {})))
         if case.get("after"):
             signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGKILL))
             signal.setitimer(signal.ITIMER_REAL, case["after"])
         try:
-            said = asyncio.run(turn(case))
+            said = asyncio.run(asyncio.wait_for(play(case), PATIENCE))
         except Exception as error:
             said = {"error": f"{type(error).__name__}: {error}", "modules": sorted(sys.modules)}
         os.write(theirs, json.dumps(said).encode())
@@ -124,8 +128,13 @@ def forked(case: dict[str, Any]) -> dict[str, Any]:
     return {"killed": True} if killed else json.loads(said)
 
 
-if __name__ == "__main__":
-    load()
+def serve(play: Play) -> None:
+    """Plays the cases of the standard input."""
+    load(play)
     print("ready", flush=True)
     for line in sys.stdin:
-        print(json.dumps(forked(json.loads(line))), flush=True)
+        print(json.dumps(forked(json.loads(line), play)), flush=True)
+
+
+if __name__ == "__main__":
+    serve(turn)

@@ -146,7 +146,9 @@ async def test_no_key_is_sent_to_an_endpoint_that_was_given_none(monkeypatch):
 
 def test_capabilities_are_known_by_name_and_may_be_said():
     model = Model("openai:gpt-4o", api_key="k")
-    assert model.capabilities == Capabilities(vision=True, context=128_000)
+    known = model.capabilities
+    assert known == Capabilities(vision=True, context=128_000, media=known.media)
+    assert known.media.formula == "tiles"
     said = Capabilities(tools=False, context=99)
     assert Model("openai:gpt-4o", api_key="k", capabilities=said).capabilities == said
 

@@ -18,6 +18,7 @@ from stretto.threads.deletion import (
     is_waiting,
     made_at,
     of_tenant,
+    of_user,
     unused_since,
 )
 from stretto.threads.tables import TABLES, prepare
@@ -137,6 +138,10 @@ def test_what_belongs_to_a_tenant_or_a_user_is_found(connection: sqlite3.Connect
     fill("media_references", thread_id="b", tenant="acme")
     fill("leases", thread_id="c", tenant="other")
     assert set(of_tenant(connection, "acme")) == {"a", "b"}
+    fill("leases", thread_id="d", tenant="acme", user_id="ann")
+    fill("runs", thread_id="e", run_id="r", tenant="acme", user_id="ann")
+    fill("leases", thread_id="f", tenant="other", user_id="ann")
+    assert set(of_user(connection, "acme", "ann")) == {"d", "e"}
     for namespace in ("acme/ann", "acme/ann/facts", "acme/anna", "ann"):
         fill("memories", namespace=namespace, name="x")
     assert forget(connection, "acme/ann") == 2

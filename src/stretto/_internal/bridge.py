@@ -9,6 +9,8 @@ import threading
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
+from stretto.errors import ConfigError
+
 T = TypeVar("T")
 _lock = threading.Lock()
 _loop: asyncio.AbstractEventLoop | None = None
@@ -24,8 +26,16 @@ def _background_loop() -> asyncio.AbstractEventLoop:
 
 
 def run_sync(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Runs `coroutine` to its end and returns its value; an interrupt from the keyboard cancels it."""
-    future = asyncio.run_coroutine_threadsafe(coroutine, _background_loop())
+    """Runs `coroutine` to its end and returns its value; an interrupt from the keyboard cancels it.
+
+    Raises:
+        ConfigError: It was called by what the bridge itself runs, which would wait for itself.
+    """
+    loop = _background_loop()
+    if loop is asyncio._get_running_loop():
+        coroutine.close()
+        raise ConfigError("this call waits for what it is a part of; in async code await the async one")
+    future = asyncio.run_coroutine_threadsafe(coroutine, loop)
     try:
         return future.result()
     except KeyboardInterrupt:

@@ -112,8 +112,9 @@ class PostgresDatabase:
         try:
             return await asyncio.shield(waiting)
         except asyncio.CancelledError:
-            if not job.cancel():
-                await asyncio.wait([waiting])
+            while not (job.cancel() or job.done()):
+                with suppress(asyncio.CancelledError):
+                    await asyncio.wait([waiting])
             raise
 
     def transact_now(self, work: Work[T], *, writes: bool = True, key: str = "") -> T:

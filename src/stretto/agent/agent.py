@@ -15,7 +15,7 @@ from stretto._internal.bridge import run_sync
 from stretto.agent.folder import build_graph, read_folder
 from stretto.agent.opened import Opened, Threads
 from stretto.agent.presets import answering
-from stretto.agent.question import Asked, as_asked, check_thread
+from stretto.agent.question import Asked, as_asked, check_run
 from stretto.agent.running import Running, Started
 from stretto.agent.spec import AgentSpec
 from stretto.agent.spending import Spending
@@ -30,7 +30,7 @@ from stretto.media.store import MediaStore
 from stretto.messages import Message, Part
 from stretto.models.factory import as_model
 from stretto.models.output import Form, Shape
-from stretto.models.protocol import ChatModel
+from stretto.models.protocol import ChatModel, Embedder
 from stretto.prompts import Prompt
 from stretto.results import Result
 from stretto.settings import Budgets, Limits
@@ -67,6 +67,7 @@ class Agent:
         media: Where pictures and documents are kept: a store, a folder, a file on `.sqlite` or a URL such as
             `s3://bucket/media`; by default `.stretto/media` of the project.
         media_quota: Bytes of media that each tenant may keep in threads, or those that are named.
+        embedder: Finds by meaning what is remembered of users, and lets the preset remember: docs/memory.
     """
 
     def __init__(
@@ -86,6 +87,7 @@ class Agent:
         second_turn: SecondTurn = "reject",
         media: MediaStore | Path | str | None = None,
         media_quota: Quota = None,
+        embedder: Embedder | str | Callable[[], Embedder] | None = None,
     ) -> None:
         self.name = name
         self.limits = limits or Limits()
@@ -111,6 +113,7 @@ class Agent:
                 prompt=instructions,
                 limits=self.limits,
                 output=self._form,
+                memory=embedder is not None,
             )
         elif model is not None or tools or instructions or output is not None:
             raise ConfigError(
@@ -121,6 +124,7 @@ class Agent:
         self._spending.check(node.name for node in graph.nodes)
         self._spending.keep_beside(threads)
         self._opened = Opened(graph, threads=threads, media=media, quota=media_quota, retention=retention)
+        self._opened.embedder = embedder
         self._player = Player(
             name, self._opened, prepare=self.open, form=self._form, second_turn=check_policy(second_turn)
         )
@@ -157,6 +161,7 @@ class Agent:
             second_turn=spec.file.second_turn,
             media=spec.project.media,
             media_quota=spec.project.file.media.quota,
+            embedder=lambda: spec.models.embed,
         )
         agent.spec, agent.documents = spec, documents
         if not (spec.folder / "graph.py").is_file():  # which may ask others
@@ -185,6 +190,7 @@ class Agent:
         deps: Any = None,
         limits: Limits | None = None,
         tenant: str = "default",
+        user: str = "",
     ) -> Result:
         """One turn, to its end.
 
@@ -196,12 +202,13 @@ class Agent:
             deps: For tools and nodes, as `ctx.deps`.
             limits: Instead of the agent's.
             tenant: On whose behalf.
+            user: Of the tenant, whom it is for: what is remembered is theirs.
 
         Raises:
             ThreadError: The thread waits for answers and got a question, or the answers fit none of them.
             StrettoError: The turn could not be ended otherwise; see `stretto.errors`.
         """
-        run = self._new_run(thread_id, deps, limits, tenant)
+        run = self._new_run(thread_id, deps, limits, tenant, user)
         return await self._player.turn(run, as_asked(question, answers), kept=thread_id is not None)
 
     def run_sync(self, question: Question | None = None, **options: Any) -> Result:
@@ -217,12 +224,13 @@ class Agent:
         deps: Any = None,
         limits: Limits | None = None,
         tenant: str = "default",
+        user: str = "",
     ) -> AsyncGenerator[Event]:
         """One turn as numbered events, `RunFinished` last. Takes what `run` takes; closing it cancels."""
         events: deque[Event | None] = deque()
         loop = asyncio.get_running_loop()
         waiting: asyncio.Future[None] | None = None
-        run = self._new_run(thread_id, deps, limits, tenant)
+        run = self._new_run(thread_id, deps, limits, tenant, user)
 
         def sink(event: Event | None) -> None:
             events.append(event)
@@ -263,6 +271,7 @@ class Agent:
         deps: Any = None,
         limits: Limits | None = None,
         tenant: str = "default",
+        user: str = "",
     ) -> Started:
         """Starts a turn that goes on when its caller leaves, or the program ends. Takes what `run` takes.
 
@@ -272,7 +281,7 @@ class Agent:
             ThreadBusy: Another turn plays the thread.
             ThreadError: This agent keeps no threads.
         """
-        run = self._new_run(thread_id, deps, limits, tenant)
+        run = self._new_run(thread_id, deps, limits, tenant, user)
         await self._running.start(run, as_asked(question, answers))
         return Started(run.id, run.thread_id)
 
@@ -294,13 +303,22 @@ class Agent:
         """
         return await self._running.stop(run_id)
 
-    async def resume(self, thread_id: str, *, deps: Any = None, limits: Limits | None = None) -> Result:
+    async def resume(
+        self,
+        thread_id: str,
+        *,
+        deps: Any = None,
+        limits: Limits | None = None,
+        tenant: str = "default",
+        user: str = "",
+    ) -> Result:
         """Goes on with a turn that failed, was left, or whose program ended; nothing it did is done again.
 
         Raises:
             ThreadError: The thread's last turn came to its end.
         """
-        return await self._player.turn(self._new_run(thread_id, deps, limits, "default"), Asked(), kept=True)
+        run = self._new_run(thread_id, deps, limits, tenant, user)
+        return await self._player.turn(run, Asked(), kept=True)
 
     async def recover(self, *, deps: Any = None) -> list[str]:
         """Takes up the started runs of this agent whose programs ended; returns their ids.
@@ -308,7 +326,7 @@ class Agent:
         Call it when a server starts; `lifespan` does. `deps` goes to them as `ctx.deps`.
         """
         return await self._running.recover(
-            lambda ticket: self._new_run(ticket.thread_id, deps, None, ticket.tenant, run_id=ticket.run_id)
+            lambda its: self._new_run(its.thread_id, deps, None, its.tenant, its.user, run_id=its.run_id)
         )
 
     async def messages(self, thread_id: str) -> list[Message]:
@@ -370,15 +388,12 @@ class Agent:
         deps: Any,
         limits: Limits | None,
         tenant: str,
-        *,
+        user: str,
         run_id: str = "",
     ) -> Run:
-        if thread_id is not None:
-            check_thread(thread_id)
-        chosen: Any = limits or self.limits
-        if not isinstance(chosen, Limits):
-            raise ConfigError(f"limits is a `{type(chosen).__name__}`; give Limits(steps=..., seconds=...)")
+        chosen = limits or self.limits
+        check_run(thread_id, chosen, tenant, user)
         thread_id = thread_id or uuid.uuid4().hex
-        run = Run(run_id or uuid.uuid4().hex, thread_id, deps=deps, limits=chosen, tenant=tenant)
+        run = Run(run_id or uuid.uuid4().hex, thread_id, deps=deps, limits=chosen, tenant=tenant, user=user)
         run.ledger = self._spending.ledger(run, self.name)
         return run

@@ -51,6 +51,7 @@ def build_graph(spec: AgentSpec) -> Graph:
         cite=spec.models.embed if spec.knowledge is not None else False,
         limits=spec.limits,
         output=None if spec.output is None else Form(spec.output),
+        memory=spec.file.memory,
     )
 
 

@@ -2,19 +2,20 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 from weakref import WeakKeyDictionary
 
 from stretto.agent.project import find_project
+from stretto.agent.rounds import left_rounds
 from stretto.context import Run
 from stretto.errors import ConfigError, ThreadError
 from stretto.graph import Graph, new_turn
 from stretto.graph.ground import Compiled, Overwrite
 from stretto.graph.state import add_messages
-from stretto.graph.stream import thread_messages, thread_standing, with_deltas
+from stretto.graph.stream import add_to_thread, thread_messages, thread_standing, with_deltas
 from stretto.media.intake import take_in
 from stretto.media.ready import ReadyPictures
 from stretto.media.references import Held, MediaReferences, Quota, Swept
@@ -22,13 +23,15 @@ from stretto.media.store import MediaStore
 from stretto.media.stores import store_at
 from stretto.media.thread_media import ThreadMedia
 from stretto.messages import Message
+from stretto.models.factory import embedder
+from stretto.models.protocol import Embedder
 from stretto.nodes.node import last_turns
 from stretto.threads import Retention
 from stretto.threads.database import Database
 from stretto.threads.history import answered
 from stretto.threads.journal import ThreadJournal
 from stretto.threads.runs import fence
-from stretto.threads.stores import open_store, store_of
+from stretto.threads.stores import open_memories, open_store, store_of
 from stretto.threads.turns import Turns
 
 Threads = Path | Literal["memory"] | str | None
@@ -43,6 +46,8 @@ class Kept(NamedTuple):
     database: Database
     turns: Turns
     """Who plays which thread."""
+    unthreaded: Compiled
+    """The graph for turns whose threads are not kept, with what is remembered."""
 
 
 _KEEP_ALL = Retention(checkpoints=None)
@@ -70,6 +75,8 @@ class Opened:
         self._media = store_at(media) if isinstance(media, Path | str) else media
         self._quota, self._ready = quota, ReadyPictures()
         self._bare: Compiled | None = None
+        self.embedder: Embedder | str | Callable[[], Embedder] | None = None
+        """For what is remembered across threads."""
         self._kept: dict[asyncio.AbstractEventLoop, tuple[AsyncExitStack, Kept]] = {}
         self._opening: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
 
@@ -77,8 +84,10 @@ class Opened:
         """Whether a turn's thread is kept: in memory, only one that goes on."""
         return self._threads is not None and (self._threads != "memory" or kept)
 
-    def bare(self) -> Compiled:
-        """The graph without a thread store."""
+    async def bare(self, run: Run) -> Compiled:
+        """The graph without a thread store, for a user with what is remembered of them."""
+        if run.user and self._threads is not None:
+            return (await self.kept()).unthreaded
         if self._bare is None:
             self._bare = self._graph.compile()
         return self._bare
@@ -99,10 +108,21 @@ class Opened:
         async with AsyncExitStack() as stack:
             store = open_store(store_of(threads), threads, *self._graph.states)
             saver = await stack.enter_async_context(store)
-            compiled = self._graph.compile(checkpointer=saver)
+            memories = open_memories(saver, self._embeds if self.embedder else None)
+            compiled = self._graph.compile(checkpointer=saver, store=memories)
             self._refuse_deltas(compiled)
             database: Database = saver.file
-            return stack.pop_all(), Kept(compiled, database, Turns(database))
+            unthreaded = self._graph.compile(store=memories) if threads == "memory" else compiled
+            return stack.pop_all(), Kept(compiled, database, Turns(database), unthreaded)
+
+    def _embeds(self) -> Embedder:
+        made: Any = self.embedder
+        if isinstance(made, str):
+            made = embedder(made)
+        elif not isinstance(made, Embedder):
+            made = made()
+        self.embedder = made
+        return made
 
     def _refuse_deltas(self, compiled: Any) -> None:
         deltas = with_deltas(compiled)
@@ -121,32 +141,37 @@ class Opened:
         return new_turn(message)
 
     async def begin(
-        self, earlier: Sequence[Message], new: Sequence[Message], thread_id: str
+        self, earlier: Sequence[Message], new: Sequence[Message], run: Run
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """The input of a turn in a thread, and the thread's state, which is empty for a new one.
 
-        What the turn before left open is closed: a tool call without a result gets one that says so. Turns
-        over the retention's limit are left out.
+        What the turn before left open is closed: what its tools did is told, and a tool call without a result
+        gets one that says so. Turns over the retention's limit are left out.
 
         Args:
             earlier: What was asked before, and never begun.
             new: What is asked. Messages that the thread knows are not added again.
-            thread_id: The thread.
+            run: Of the thread, with its lease and its journal.
 
         Raises:
             ThreadError: The thread waits for answers: a question would drop what it waits for.
         """
-        compiled = (await self.kept()).compiled
-        state, questions, unfinished = await thread_standing(compiled, thread_id)
+        compiled, thread_id = (await self.kept()).compiled, run.thread_id
+        standing = await thread_standing(compiled, thread_id)
+        if standing.ended and not standing.next:  # what its last nodes gave stays, which langgraph drops
+            await add_to_thread(compiled, run, [])
+            standing = await thread_standing(compiled, thread_id)
+        state, questions, pending = standing.state, standing.questions, standing.pending
         if questions:
             names = ", ".join(f"`{call_id}` ({_short(asked)})" for call_id, asked in questions.items())
             raise ThreadError(
                 f"thread `{thread_id}` waits for an answer to {names}; "
                 f"give run(thread_id=..., answers={{{next(iter(questions))!r}: ...}}) instead of a question"
             )
-        if unfinished:  # it failed or was left: nothing goes on from there
+        if standing.unfinished:  # it failed or was left: nothing goes on from there
             await self.prune(compiled, thread_id, waiting=False, fresh=False)
         before: list[Any] = state.get("messages") or []
+        rounds = await left_rounds(run.journal, pending, before)
         known = {message.id for message in before}
         asked = {message.id: message for message in (*earlier, *new)}
         added = [message for message in asked.values() if message.id not in known]
@@ -155,7 +180,7 @@ class Opened:
         if len(new) > 1:
             turn["question"] = "\n\n".join(message.text for message in new)
         if all(isinstance(message, Message) for message in before):
-            whole = [*answered(before), *added]
+            whole = [*answered([*before, *rounds]), *added]
             whole = last_turns(whole, self._retention.turns or len(whole))
             if whole != [*before, *added]:
                 turn["messages"] = Overwrite(add_messages([], whole))
@@ -230,7 +255,9 @@ class Opened:
         return self._media
 
     async def close(self) -> None:
-        """Closes the thread store of this loop."""
+        """Closes the thread store of this loop, and the embedder."""
+        if isinstance(self.embedder, Embedder):
+            await self.embedder.close()
         opened = self._kept.pop(asyncio.get_running_loop(), None)
         if opened is not None:
             await opened[0].aclose()

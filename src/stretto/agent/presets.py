@@ -8,7 +8,7 @@ from stretto.graph import END, START, Conversation, Graph
 from stretto.knowledge import KnowledgeBase, by_sentence
 from stretto.models.output import Form
 from stretto.models.protocol import ChatModel, Embedder
-from stretto.nodes import llm, retrieve, vision
+from stretto.nodes import llm, recall, remember, retrieve, vision
 from stretto.nodes.node import NodeFunction, State, Update, declares, pictures_of
 from stretto.prompts import Prompt
 from stretto.settings import Limits
@@ -52,10 +52,12 @@ def answering(
     cite: Embedder | bool = True,
     limits: Limits | None = None,
     output: Form | None = None,
+    memory: bool = False,
 ) -> Graph:
     """The preset graph: `look` only for what the model cannot see itself, `search` only with knowledge.
 
-    With `output`, the state's key `output` holds the object as plain data.
+    With `output`, the state's key `output` holds the object as plain data. With `memory`, what is remembered
+    of a user is recalled first, and what they say is noted last, if they have agreed.
     """
     graph = Graph(Conversation, max_steps=(limits or Limits()).steps)
     sees = model.capabilities.vision and seeing in (None, model)
@@ -64,14 +66,18 @@ def answering(
     cited = cite if knowledge else False
     answer = llm(model, prompt=prompt, ask=ask, tools=tools, cite=cited, schema=output)
     graph.add_node("answer", answer if output is None else _kept_plain(answer, output))
-    graph.add_edge("answer", END)
-    first = "answer"
+    start, first, last = START, "answer", "answer"
+    if memory:
+        graph.add_node("recall", recall()).add_edge(START, "recall")
+        graph.add_node("remember", remember(model)).add_edge("answer", "remember")
+        start, last = "recall", "remember"
+    graph.add_edge(last, END)
     if knowledge is not None:
         graph.add_node(
             "search", retrieve(knowledge, rerank=by_sentence(knowledge)), fallback="answer"
         ).add_edge("search", "answer")
         first = "search"
     if sees:
-        return graph.add_edge(START, first)
+        return graph.add_edge(start, first)
     graph.add_node("look", vision(seeing), fallback=first).add_edge("look", first)
-    return graph.add_route(START, has_picture, {True: "look", False: first})
+    return graph.add_route(start, has_picture, {True: "look", False: first})

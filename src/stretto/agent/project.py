@@ -78,6 +78,9 @@ class AgentFile(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """A folder of documents, relative to the agent's folder, or the name of a knowledge base."""
     pools: dict[str, PoolFile] = {}
     """Pools of its own, beside those of stretto.yaml and before them."""
+    memory: bool = False
+    """Whether what users say of themselves is noted, with their consent, and recalled in their other threads.
+    For the preset graph; a graph.py has the nodes `recall` and `remember`."""
     limits: Limits = Limits()
     second_turn: SecondTurn = "reject"
     """What a turn does while another one of its thread runs: it is refused (`reject`), waits (`enqueue`),
@@ -182,3 +185,8 @@ def chat_model(call: str | None, agent: AgentFile, project: ProjectFile) -> Mode
         key = "STRETTO_API_KEY" if "STRETTO_API_KEY" in os.environ else None
         return ModelFile(model=outside, base_url=os.environ.get("STRETTO_BASE_URL"), api_key_env=key)
     return choose_model(agent.model, agent.models.chat, project.models.chat) or ModelFile(model=DEFAULT_CHAT)
+
+
+def embedder_name(project: Project, configured: str | None = None) -> str:
+    """The embedder that `STRETTO_EMBEDDER`, an agent (`configured`) or the project names, else the usual."""
+    return os.environ.get("STRETTO_EMBEDDER") or configured or project.file.models.embed or DEFAULT_EMBEDDER

@@ -12,11 +12,13 @@ import msgspec
 from stretto._internal.plain import Plain
 from stretto.errors import ConfigError
 from stretto.messages import MEDIA, Message, Part, Text
+from stretto.questions import Answer
+from stretto.settings import Limits
 
 MOST = 4_000_000
 """Characters of a question; more is a document."""
 LONGEST_THREAD = 500
-"""Characters of a thread's id."""
+"""Characters of a thread's id, and of a user's."""
 _FORMS = "give text, Image(...), Audio(...), File(...), a list of these, or a Message of role user"
 
 
@@ -24,13 +26,13 @@ class Asked(Plain, frozen=True):
     """What a turn is asked: a question, or answers to open questions; neither: go on where one was left."""
 
     message: Message | None = None
-    answers: dict[str, Any] | None = None
+    answers: dict[str, Answer] | None = None
 
     def packed(self) -> bytes:
         """As JSON; what JSON cannot say in an answer is not kept, and the answers have to be given again."""
         try:
             return _encoder.encode(self)
-        except TypeError:
+        except (TypeError, ValueError, RecursionError):
             return b"{}"
 
     @classmethod
@@ -49,7 +51,10 @@ def as_asked(question: Any, answers: Mapping[str, Any] | None) -> Asked:
         raise ConfigError("run() takes a question or `answers`, not both")
     if question is None and answers is None:
         raise ConfigError("run() needs a question, or answers to a paused thread's questions")
-    return Asked(answers=dict(answers)) if answers is not None else Asked(as_question(question))
+    if answers is None:
+        return Asked(as_question(question))
+    named = {call_id: each if isinstance(each, Answer) else Answer(each) for call_id, each in answers.items()}
+    return Asked(answers=named)
 
 
 def as_question(question: Any) -> Message:
@@ -76,11 +81,28 @@ def as_question(question: Any) -> Message:
     return message if message.id else msgspec.structs.replace(message, id=uuid.uuid4().hex)
 
 
+def check_run(thread_id: Any, limits: Any, tenant: Any, user: Any) -> None:
+    """Raises ConfigError where no run can be in this thread (None: a new one), so limited, for this user."""
+    if thread_id is not None:
+        check_thread(thread_id)
+    check_user(tenant, user)
+    if not isinstance(limits, Limits):
+        raise ConfigError(f"limits is a `{type(limits).__name__}`; give Limits(steps=..., seconds=...)")
+
+
 def check_thread(thread_id: Any) -> None:
     """Raises ConfigError where `thread_id` cannot name a thread."""
     _check(thread_id, "the thread_id")
     if not 1 <= len(thread_id) <= LONGEST_THREAD:
         raise ConfigError(f"the thread_id has {len(thread_id)} characters; give 1 to {LONGEST_THREAD}")
+
+
+def check_user(tenant: Any, user: Any) -> None:
+    """Raises ConfigError where these cannot name a tenant and a user of theirs; empty is nobody."""
+    for name, what in ((tenant, "tenant"), (user, "user")):
+        _check(name, f"the {what}")
+        if len(name) > LONGEST_THREAD:
+            raise ConfigError(f"the {what} has {len(name)} characters; give at most {LONGEST_THREAD}")
 
 
 def _parts(question: Any) -> tuple[Part, ...]:

@@ -19,9 +19,11 @@ from stretto.events import Event, RunFinished
 from stretto.observe import logged
 from stretto.results import Result
 from stretto.threads import runs
-from stretto.threads.record import Recorder, Shown, events_after, shown
+from stretto.threads.record import Recorder, Shown, events_after, packed, shown
 from stretto.threads.turns import Hold
 
+_LATE = 100
+"""Looks for the last event of a run that has ended."""
 _LOOK = 0.05
 """Seconds between two looks for events of a run in another process."""
 
@@ -46,7 +48,8 @@ class Running:
     def __init__(self, name: str, opened: Opened, player: Player) -> None:
         self._name, self._opened, self._player = name, opened, player
         self._tasks: dict[str, tuple[asyncio.Task[Any], Hold]] = {}
-        self._signals: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
+        self._signals: defaultdict[tuple[Any, str], set[asyncio.Event]] = defaultdict(set)
+        """Of who follows a run, by event loop: one loop cannot wake another."""
 
     async def start(self, run: Run, asked: Asked) -> None:
         """Starts a run; from here on it is not lost, whatever becomes of the caller.
@@ -55,8 +58,8 @@ class Running:
             ThreadBusy: Another one plays the thread, and a second one is refused.
         """
         asked = await self._player.ready(run, asked, kept=True)
-        hold = await self._player.arrive(run, asked, kept=True)
-        await self._own(run, asked, hold, None)
+        store = await self._opened.kept()
+        self._own(store, run, asked, await self._player.arrive(run, asked, kept=True), None)
 
     async def recover(self, new_run: Callable[[runs.Ticket], Run]) -> list[str]:
         """Takes up the agent's runs whose processes ended; returns their ids."""
@@ -73,8 +76,9 @@ class Running:
             ThreadError: There is no such run, or its process ended and nobody took it up.
         """
         store = await self._opened.kept()
-        signal = asyncio.Event()
-        self._signals[run_id].add(signal)
+        signal, place = asyncio.Event(), (asyncio.get_running_loop(), run_id)
+        self._signals[place].add(signal)
+        late = 0
         try:
             while True:
                 signal.clear()
@@ -86,28 +90,29 @@ class Running:
                     yield event
                     if isinstance(event, RunFinished):
                         return
-                if status not in ("waiting", "playing"):
-                    if after == 0 or status == "left":
+                if status not in runs.LIVE:
+                    late += 1  # it tells its end after it has left the thread
+                    if after == 0 or status == "left" or late > _LATE:
                         raise ThreadError(
                             f"run `{run_id}` is not known here, or its process ended; "
                             "`await agent.recover()` takes up what was left"
                         )
-                    return
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(None if run_id in self._tasks else _LOOK):
+                    async with asyncio.timeout(None if self._here(run_id) and not late else _LOOK):
                         await signal.wait()
         finally:
-            self._signals[run_id].discard(signal)
-            if not self._signals[run_id]:
-                del self._signals[run_id]
+            self._signals[place].discard(signal)
+            if not self._signals[place]:
+                del self._signals[place]
 
     async def stop(self, run_id: str) -> bool:
         """Stops a run, and returns once it has ended; False where it had ended before."""
         store = await self._opened.kept()
         if not await store.turns.stop(run_id):
             return False
-        if run_id in self._tasks:
-            await asyncio.wait([self._tasks[run_id][0]])
+        task = self._here(run_id)
+        if task is not None:
+            await asyncio.wait([task])
         else:
             await store.turns.result_of(run_id)
         return True
@@ -122,25 +127,37 @@ class Running:
     async def close(self) -> None:
         """Leaves the runs of this event loop to the process that takes them up."""
         loop = asyncio.get_running_loop()
-        mine = [(task, hold) for task, hold in self._tasks.values() if task.get_loop() is loop]
-        for task, hold in mine:
-            hold.handing_over = True
+        mine = {
+            run_id: (task, hold) for run_id, (task, hold) in self._tasks.items() if task.get_loop() is loop
+        }
+        for task, _ in mine.values():
             task.cancel()
         if mine:
-            await asyncio.wait([task for task, _ in mine])
+            await asyncio.wait([task for task, _ in mine.values()])
+        for run_id, (_, hold) in mine.items():  # a task that had not begun leaves nothing by itself
+            self._tasks.pop(run_id, None)
+            await hold.end("cancelled", packed)
 
     async def _take_up(self, store: Kept, run_id: str, new_run: Callable[[runs.Ticket], Run]) -> bool:
         hold = await store.turns.take_up(run_id)
         if hold is None:
             return False
-        run = new_run(hold.ticket)
-        seen = await shown(store.database, run_id)
+        try:
+            run = new_run(hold.ticket)
+            seen = await shown(store.database, run_id)
+        except BaseException:
+            await hold.end("cancelled", packed)  # the next one takes it up
+            raise
         run.number = seen.number
-        await self._own(run, Asked.unpacked(hold.ticket.asked), hold, seen)
+        self._own(store, run, Asked.unpacked(hold.ticket.asked), hold, seen)
         return True
 
-    async def _own(self, run: Run, asked: Asked, hold: Hold, seen: Shown | None) -> None:
-        store = await self._opened.kept()
+    def _here(self, run_id: str) -> asyncio.Task[Any] | None:
+        """The task of a run that this event loop plays."""
+        task, _ = self._tasks.get(run_id, (None, None))
+        return task if task is not None and task.get_loop() is asyncio.get_running_loop() else None
+
+    def _own(self, store: Kept, run: Run, asked: Asked, hold: Hold, seen: Shown | None) -> None:
         recorder = Recorder(store.database, run.id, lambda: self._tell(run.id))
         run.sink = logged(recorder.add)
 
@@ -148,16 +165,18 @@ class Running:
             try:
                 await self._player.kept_turn(run, asked, hold, seen)
             finally:
-                await recorder.close()
-                self._tasks.pop(run.id, None)
-                self._tell(run.id)
+                try:
+                    await recorder.close()
+                finally:
+                    self._tasks.pop(run.id, None)
+                    self._tell(run.id)
 
         task = asyncio.create_task(play())
         self._tasks[run.id] = task, hold
         task.add_done_callback(_looked_at)
 
     def _tell(self, run_id: str) -> None:
-        for signal in self._signals.get(run_id, ()):
+        for signal in self._signals.get((asyncio.get_running_loop(), run_id), ()):
             signal.set()
 
 

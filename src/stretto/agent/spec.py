@@ -9,7 +9,7 @@ from typing import Any
 
 from stretto._internal.project_file import PROJECT_FILE
 from stretto._internal.yaml_files import place
-from stretto.agent.project import DEFAULT_EMBEDDER, AgentFile, Project, chat_model, choose_model
+from stretto.agent.project import AgentFile, Project, chat_model, choose_model, embedder_name
 from stretto.agent.spending import Spending
 from stretto.errors import ConfigError, ModelNotFound
 from stretto.knowledge import KnowledgeBase
@@ -65,8 +65,7 @@ class Models:
         return embedder(self._embed_name())
 
     def _embed_name(self) -> str:
-        configured = self._file.models.embed or self._project.file.models.embed
-        return os.environ.get("STRETTO_EMBEDDER") or configured or DEFAULT_EMBEDDER
+        return embedder_name(self._project, self._file.models.embed)
 
     def _vision_file(self) -> ModelFile | None:
         configured = self._file.models.vision, self._project.file.models.vision

@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 from stretto.agent.heard import Heard
 from stretto.agent.opened import Kept, Opened
 from stretto.agent.question import Asked
+from stretto.agent.rounds import left_rounds
 from stretto.context import Run, RunContext
-from stretto.errors import ThreadError
+from stretto.errors import GraphError, ThreadError
 from stretto.events import Retracted
 from stretto.graph.stream import Played, add_to_thread, play, thread_standing
 from stretto.messages import Message
@@ -46,7 +47,7 @@ class ThreadTurn:
     def __init__(self, opened: Opened, store: Kept, run: Run, hold: Hold, *, merges: bool) -> None:
         self._opened, self._store, self._run, self._hold = opened, store, run, hold
         self._merges = merges
-        self._fresh = False
+        self._fresh = self._begun = False
         self._heard = Heard(run.sink)
         run.sink = self._heard
 
@@ -62,46 +63,56 @@ class ThreadTurn:
         if seen is not None:
             self._heard.say(seen.text)
         takes_in = self._merges and not answers and not again
+        self._opened.keep_steps(self._store, self._run)
         while True:
             if self._hold.wish == "stop":
                 return await self._stopped(new)
             if (takes_in or self._hold.wish == "merge") and not answers:
-                new += _messages(await self._hold.merge())
+                came = _messages(await self._hold.merge())
+                again = again and not came
+                new += came
                 self._begin_anew()
-            played = await (self._again(new, seen) if again else self._once(new, answers))
+            played = await (self._again(new, answers, seen) if again else self._once(new, answers))
             if played is not None:
-                if self._run.journal is not None and not played.questions:
-                    await self._run.journal.end()
-                await self._opened.prune(
-                    self._store.compiled,
-                    self._run.thread_id,
-                    waiting=bool(played.questions),
-                    fresh=self._fresh,
-                )
-                return Turned(*played)
-            again = takes_in = False
+                return await self._ended(played)
+            self._begun, takes_in = True, False
+
+    async def _ended(self, played: Played) -> Turned:
+        """Lets go of what is not needed any more."""
+        waiting = bool(played.questions)
+        if self._run.journal is not None and not waiting:
+            await self._run.journal.end()
+        await self._opened.prune(
+            self._store.compiled, self._run.thread_id, waiting=waiting, fresh=self._fresh
+        )
+        return Turned(*played)
 
     async def _once(self, new: Sequence[Message], answers: Mapping[str, Any] | None) -> Played | None:
         """From its question, or with its answers."""
         if answers is not None:
             return await self._play(None, {}, answers)
         earlier = _messages(self._hold.left)
-        turn_input, before = await self._opened.begin(earlier, new or earlier, self._run.thread_id)
+        turn_input, before = await self._opened.begin(earlier, new or earlier, self._run)
         self._fresh = not before
         if self._fresh:
             await self._opened.make_room(self._store.compiled)
         return await self._play(turn_input, before, None)
 
-    async def _again(self, new: Sequence[Message], seen: Shown | None) -> Played | None:
+    async def _again(
+        self, new: Sequence[Message], answers: Mapping[str, Any] | None, seen: Shown | None
+    ) -> Played | None:
         """On where the turn before was left, or where this one was."""
         standing = await thread_standing(self._store.compiled, self._run.thread_id)
         known = {message.id for message in standing.state.get("messages") or ()}
         if any(message.id not in known for message in (*_messages(self._hold.left), *new)):
             self._take_back(len(self._heard.text), _TAKEN_UP)
             return await self._once(new, None)
-        if standing.questions or (not standing.next and (seen is not None or self._hold.left)):
+        given = {call_id: each for call_id, each in (answers or {}).items() if call_id in standing.questions}
+        if given:
+            return await self._play(None, {}, given)
+        if standing.questions or (not standing.unfinished and (seen is not None or self._hold.left)):
             return Played(standing.state, standing.questions)
-        if not standing.next:
+        if not standing.unfinished:
             raise ThreadError(
                 f"thread `{self._run.thread_id}` was not left in the middle of a turn; ask it a question"
             )
@@ -117,7 +128,6 @@ class ThreadTurn:
     ) -> Played | None:
         """What the graph gives; None where the turn made room for others."""
         self._opened.serve_media(self._run, self._store.database)
-        self._opened.keep_steps(self._store, self._run)
         playing = asyncio.create_task(
             play(self._store.compiled, turn_input, run=self._run, resume=answers, before=before)
         )
@@ -137,26 +147,32 @@ class ThreadTurn:
             raise
         finally:
             self._hold.on_wish = _nothing
-        if playing.cancelled() and self._hold.wish:
-            return None
+        if playing.cancelled():
+            if self._hold.wish:
+                return None
+            raise GraphError("a node was cancelled from within: it awaited what something else had cancelled")
         return playing.result()
 
     async def _stopped(self, new: Sequence[Message]) -> Turned:
-        """Keeps what was asked and what was said until now."""
-        run, compiled = self._run, self._store.compiled
+        """Keeps what was asked, what was done and what was said until now."""
+        run, compiled, journal = self._run, self._store.compiled, self._run.journal
         standing = await thread_standing(compiled, run.thread_id)
+        if standing.questions and not self._begun:  # it waits for an answer as before
+            return Turned({**standing.state, "output": ""}, {}, stopped=True)
         before: list[Message] = standing.state.get("messages") or []
         known = {message.id for message in before}
         added = [m for m in (*_messages(self._hold.left), *new) if m.id not in known]
         rest = self._heard.text
         if not added:
             last = max((index for index, message in enumerate(before) if message.role == "user"), default=-1)
-            said = "".join(message.text for message in before[last + 1 :] if message.role == "assistant")
-            rest = rest.removeprefix(said)
+            added = await left_rounds(journal, standing.pending, before)
+            rest = _unsaid(rest, [*before[last + 1 :], *added])
         if rest.strip():
             added.append(Message("assistant", Message.assistant(rest).parts, id=f"{run.id}:stopped"))
-        if added or standing.next:
+        if added or standing.unfinished:
             await add_to_thread(compiled, run, added)
+        if journal is not None:
+            await journal.end()
         after = (await thread_standing(compiled, run.thread_id)).state
         return Turned({**after, "output": self._heard.text}, {}, stopped=True)
 
@@ -169,6 +185,15 @@ class ThreadTurn:
     def _take_back(self, length: int, reason: str) -> None:
         if length:
             RunContext(self._run).emit(Retracted(length=length, reason=reason))
+
+
+def _unsaid(text: str, messages: Iterable[Message]) -> str:
+    """The end of `text` that these messages do not say already."""
+    for message in messages:
+        said = message.text if message.role == "assistant" else ""
+        if said and text.lstrip().startswith(said.lstrip()):
+            text = text.lstrip()[len(said.lstrip()) :]
+    return text
 
 
 def _messages(left: Iterable[Left]) -> list[Message]:

@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from stretto._internal.namespaces import scope, text_of
 from stretto._internal.plain import Plain
 from stretto.agent.agent import Agent
 from stretto.agent.comparing import ThreadDiff, compared
@@ -27,7 +28,7 @@ from stretto.threads import Retention
 from stretto.threads.carried import copy_to_fork
 from stretto.threads.checkpoint.reading import reading
 from stretto.threads.checkpoint.tips import is_key, tip_of
-from stretto.threads.deletion import forget, is_held, is_known, made_at, of_tenant, unused_since
+from stretto.threads.deletion import forget, is_held, is_known, made_at, of_tenant, of_user, unused_since
 from stretto.threads.overview import checkpoints_of, count_threads, kept_threads, size_of
 from stretto.threads.retention import DAY
 from stretto.threads.stores import open_store, store_of
@@ -169,20 +170,22 @@ class ThreadsOf:
     async def delete_of(
         self, *, tenant: str | None = None, user: str | None = None, force: bool = False
     ) -> list[str]:
-        """Deletes the threads of a tenant, and what is remembered of a tenant or a user; returns the threads.
+        """Deletes the threads of a tenant or a user, and what is remembered of them; returns the threads.
 
         Args:
-            tenant: Whose threads go, with the memories in the namespace of that name and below.
-            user: Whose memories go: a namespace, such as `tenant/user`.
+            tenant: All of it goes, or that of its user `user`; "default" where None and there is a user.
+            user: The threads whose last run was for this user, and what is remembered of this user.
             force: Also while they run.
         """
-        gone: list[str] = []
-        if tenant is not None:
-            names = await self._database.transact(partial(of_tenant, tenant=tenant), writes=False)
-            gone = await self.delete(names, force=force)
-        for namespace in (tenant, user):
-            if namespace:
-                await self._database.transact(partial(forget, namespace=namespace))
+        if not tenant and not user:
+            return []
+        tenant = tenant or "default"
+        whose = partial(of_user, tenant=tenant, user=user) if user else partial(of_tenant, tenant=tenant)
+        names = await self._database.transact(whose, writes=False)
+        namespace = scope(tenant, user) if user else scope(tenant, "")[:1]
+        gone = await self.delete(names, force=force)
+        if await self._database.transact(partial(forget, namespace=text_of(namespace))):
+            await self._database.erase()
         return gone
 
     async def prune(self, keep: Retention, *, waiting: bool = False, dry: bool = False) -> list[str]:
@@ -306,8 +309,15 @@ async def threads_of(where: Agent | str | Path) -> AsyncGenerator[ThreadsOf]:
         saver = (await where._opened.kept()).compiled.checkpointer  # pyright: ignore[reportPrivateUsage]
         yield ThreadsOf(saver, agent=where)
         return
+    async with saver_at(where) as saver:
+        yield ThreadsOf(saver)
+
+
+@asynccontextmanager
+async def saver_at(where: str | Path) -> AsyncGenerator[Any]:
+    """The saver of the threads in the file or database `where`; raises ThreadError where none are there."""
     store = store_of(where)
     if store == "sqlite" and not Path(where).is_file():
         raise ThreadError(f"there are no threads in `{where}`; give the path of a threads.sqlite")
     async with open_store(store, where, Conversation) as saver:
-        yield ThreadsOf(saver)
+        yield saver

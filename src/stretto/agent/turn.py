@@ -89,7 +89,7 @@ class Player:
         Raises:
             ThreadBusy: Another one plays, and a second one is refused.
         """
-        ticket = Ticket(run.id, run.thread_id, run.tenant, self._name, asked.packed(), kept)
+        ticket = Ticket(run.id, run.thread_id, run.tenant, self._name, asked.packed(), kept, run.user)
         return await (await self._opened.kept()).turns.arrive(ticket, self._policy)
 
     def _start(self, run: Run) -> None:
@@ -98,7 +98,7 @@ class Player:
     async def _bare(self, run: Run, asked: Asked) -> Result:
         """A turn that no thread keeps."""
         turn_input = self._opened.first(asked.message) if asked.message else None
-        compiled = self._opened.bare()
+        compiled = await self._opened.bare(run)
         return self._result(run, Turned(*await play(compiled, turn_input, run=run, resume=asked.answers)))
 
     async def _held(self, run: Run, asked: Asked, hold: Hold, seen: Shown | None) -> Result:
@@ -156,7 +156,7 @@ async def _told(run: Run, playing: Coroutine[Any, Any, Result], hold: Hold | Non
     try:
         result = await playing
     except asyncio.CancelledError:
-        if hold is None or not hold.handing_over:
+        if hold is None or not hold.ticket.kept:
             ctx.emit(RunFinished(status="cancelled"))  # for the log: who watched has left
         raise
     except Exception as error:

@@ -25,6 +25,7 @@ VERBS = {
     "run": ("stretto.cli.run", "Ask an agent one question"),
     "kb": ("stretto.cli.kb", "Fill a knowledge base and search it"),
     "threads": ("stretto.cli.threads", "Look after conversations; check them before a deploy"),
+    "memory": ("stretto.cli.memory", "Look after what is remembered of users"),
     "graph": ("stretto.cli.graph", "Draw an agent's graph"),
     "models": ("stretto.cli.models", "List models, probe endpoints, pull local models"),
     "new": ("stretto.cli.new", "Begin a project of your own"),

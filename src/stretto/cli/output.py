@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from stretto._internal.pace import Pace, spelled
+from stretto.errors import ConfigError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -31,6 +32,20 @@ def console(*, error: bool = False) -> "Console":
 
     stream = sys.stderr if error else sys.stdout
     return Console(stderr=error, width=None if stream.isatty() else 100)
+
+
+def confirmed(question: str, *, yes: bool) -> bool:
+    """Whether a person says yes to a question; `yes` where they said so before.
+
+    Raises:
+        ConfigError: Nobody is there to answer.
+    """
+    if yes:
+        return True
+    if not sys.stdin.isatty():
+        raise ConfigError(f"{question} Type it again with --yes")
+    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def size(count: float) -> str:

@@ -13,6 +13,7 @@ examples:
   stretto run desk "How long is the warranty on a frame?"
   stretto run desk "What is wrong here?" --attach display.png
   stretto run desk "And how long does that take?" --thread 5f2c...   go on with a conversation
+  stretto run desk "I do not eat meat" --user ann                   whose memory it is
   stretto run desk "Hello" --model openai:gpt-4o-mini --json        for a program
 
 The answer's conversation is kept; its id is `thread_id` in the JSON."""
@@ -26,6 +27,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--attach", nargs="+", action="extend", default=[], metavar="FILE", help="pictures, PDFs"
     )
     parser.add_argument("--thread", metavar="ID", help="the conversation to go on with (default: a new one)")
+    parser.add_argument("--user", metavar="NAME", default="", help="for whom: what is remembered is theirs")
+    parser.add_argument("--tenant", metavar="NAME", default="default", help="of which tenant")
     parser.add_argument("--model", metavar="NAME", help="answers instead of the configured model")
 
 
@@ -39,7 +42,8 @@ async def _run(args: argparse.Namespace, question: list[Part | str]) -> int:
     agent = stretto.agent.Agent.from_folder(args.agent, model=args.model)
     try:
         await open_with_progress(agent)
-        result = await turn(agent, question, args.thread, show=not args.json)
+        whose = {"user": args.user, "tenant": args.tenant}
+        result = await turn(agent, question, args.thread, show=not args.json, **whose)
     finally:
         await agent.close()
     if args.json:

@@ -6,7 +6,6 @@ The tables for people are in `thread_tables.py`.
 import argparse
 import asyncio
 import re
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,7 @@ import stretto.agent
 from stretto.agent.project import find_project
 from stretto.cli import thread_tables as tables
 from stretto.cli.options import common
-from stretto.cli.output import print_json
+from stretto.cli.output import confirmed, print_json
 from stretto.errors import ConfigError
 from stretto.threads import Retention
 
@@ -29,7 +28,7 @@ examples:
   stretto threads fork 5f2c --at 1ef4... --to b  go on from an older checkpoint, as another thread
   stretto threads diff 5f2c b                    what differs; 5f2c@1ef4... is an older state
   stretto threads export 5f2c > said.jsonl       one message a line
-  stretto threads delete 5f2c                    every trace of it; --tenant acme for all of a tenant
+  stretto threads delete 5f2c                    every trace of it; --tenant acme, --user ann: all of theirs
   stretto threads prune --older-than 30d         those not used for so long, but for those that wait
 
 Threads lie where the agent keeps them; --threads PATH names a file instead. Exit code 1 of `check`: some
@@ -67,10 +66,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     action("export", "The messages of a thread, one JSON object a line").add_argument(
         "thread", metavar="THREAD"
     )
-    delete = action("delete", "Deletes every trace of threads, of a tenant, or what is remembered of a user")
+    delete = action("delete", "Deletes every trace of threads, of a tenant, or of a user")
     delete.add_argument("names", nargs="*", metavar="THREAD")
-    delete.add_argument("--tenant", metavar="NAME", help="its threads, and what is remembered of it")
-    delete.add_argument("--user", metavar="NAME", help="what is remembered of a user: `tenant/user`")
+    delete.add_argument("--tenant", metavar="NAME", help="its threads, and what is remembered of its users")
+    delete.add_argument(
+        "--user", metavar="NAME", help="only those of this user (of tenant `default` without)"
+    )
     delete.add_argument("--force", action="store_true", help="also while a turn runs")
     prune = action("prune", "Lets go of old threads and checkpoints")
     prune.add_argument("--older-than", type=_days, metavar="TIME", help="not used for so long: 30d, 2w, 12h")
@@ -151,9 +152,10 @@ async def _act(args: argparse.Namespace, threads: "ThreadsOf") -> int:
 
 
 async def _delete(args: argparse.Namespace, threads: "ThreadsOf") -> int:
-    whole = [f"everything of tenant {args.tenant}"] if args.tenant else []
-    whole += [f"what is remembered of {args.user}"] if args.user else []
-    if not _confirmed(args, f"Delete {', '.join([*args.names, *whole])} for good?"):
+    whose = f"of tenant {args.tenant}" if args.tenant else ""
+    whole = [f"everything {f'of user {args.user} ' if args.user else ''}{whose}".strip()]
+    whole = whole if args.user or args.tenant else []
+    if not confirmed(f"Delete {', '.join([*args.names, *whole])} for good?", yes=args.yes):
         return 1
     gone = await threads.delete(args.names, force=args.force)
     if args.tenant or args.user:
@@ -166,20 +168,11 @@ async def _delete(args: argparse.Namespace, threads: "ThreadsOf") -> int:
 async def _prune(args: argparse.Namespace, threads: "ThreadsOf") -> int:
     keep = Retention(threads=args.keep, days=args.older_than, checkpoints=args.checkpoints)
     doomed = await threads.prune(keep, waiting=args.waiting, dry=True)
-    if doomed and not _confirmed(args, f"Delete {len(doomed)} threads for good?"):
+    if doomed and not confirmed(f"Delete {len(doomed)} threads for good?", yes=args.yes):
         return 1
     gone = await threads.prune(keep, waiting=args.waiting)
     _say(args, {"deleted": gone, "missing": []}, tables.deleted, gone, [])
     return 0
-
-
-def _confirmed(args: argparse.Namespace, question: str) -> bool:
-    if args.yes:
-        return True
-    if not sys.stdin.isatty():
-        raise ConfigError(f"{question} Type it again with --yes")
-    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def _say(args: argparse.Namespace, value: Any, show: Any, *given: Any) -> None:

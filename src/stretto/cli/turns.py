@@ -50,17 +50,19 @@ async def open_with_progress(agent: "Agent") -> None:
     await agent.open(progress=progress())
 
 
-async def turn(agent: "Agent", question: list[Part | str], thread_id: str | None, *, show: bool) -> Result:
-    """One turn; live on the terminal where `show`."""
+async def turn(
+    agent: "Agent", question: list[Part | str], thread_id: str | None, *, show: bool, **whose: Any
+) -> Result:
+    """One turn, for a `tenant` and `user` where they are given; live on the terminal where `show`."""
     if not show:
-        return await agent.run(question, thread_id=thread_id)
+        return await agent.run(question, thread_id=thread_id, **whose)
     from stretto.cli.show import Show  # noqa: PLC0415 (rich: 70 ms of CPU that `--help` does not need)
 
     screen = Show(console(), who=agent.name)
     result: Result | None = None
     with logs.between(screen.end_line):
         try:
-            async for event in agent.stream(question, thread_id=thread_id):
+            async for event in agent.stream(question, thread_id=thread_id, **whose):
                 screen.event(event)
                 if isinstance(event, RunFinished):
                     result = event.result

@@ -55,6 +55,8 @@ class Conversation(TypedDict, total=False):
     """What is searched for, where a node rewrites the question."""
     hits: list[Hit]
     """What the knowledge base found."""
+    recalled: list[str]
+    """What is remembered of the person, from other conversations too."""
     looks: Annotated[list[Look], gather]
     """What was seen in pictures."""
     citations: list[Citation]
@@ -79,6 +81,7 @@ def new_turn(question: Any, **more: Any) -> dict[str, Any]:
         "route": "",
         "queries": [],
         "hits": [],
+        "recalled": [],
         "looks": None,
         "citations": [],
         "missing": None,

@@ -14,7 +14,14 @@ from typing import Any, NoReturn, cast
 
 from stretto._internal.bridge import run_sync
 from stretto.context import Run, RunContext, running_context, use_context
-from stretto.errors import GraphError, LimitReached, ModelNotFound, NodeTimeout, OutputInvalid
+from stretto.errors import (
+    GraphError,
+    LimitReached,
+    ModelNotFound,
+    NodeTimeout,
+    OutputInvalid,
+    ThreadError,
+)
 from stretto.events import ErrorRaised, NodeFinished, NodeStarted
 from stretto.graph.body import Body, is_update
 from stretto.graph.call import bind, shape_of
@@ -181,6 +188,9 @@ class Step(Runnable[Any, Any]):
             ask(pause)
         if isinstance(raised, OutputInvalid):
             await ctx.steps.unsay()  # who runs this node again, asks again
+        if isinstance(raised, asyncio.CancelledError):
+            with suppress(ThreadError):  # whoever goes on need not do it again
+                await ctx.steps.flush()
         if isinstance(raised, GraphBubbleUp) or not isinstance(raised, Exception):
             raise raised
         fallback = self._node.fallback

@@ -46,7 +46,16 @@ class ThreadStanding(NamedTuple):
     questions: dict[str, Any]
     """What it waits for, by call id."""
     next: tuple[str, ...]
-    """The nodes at which its last turn waits, failed or was left; empty where it ended."""
+    """The nodes at which its last turn waits, failed or was left."""
+    ended: tuple[str, ...] = ()
+    """Nodes that came to their end in its last step, which did not."""
+    pending: tuple[str, ...] = ()
+    """The ids of the tasks that wrote nothing yet."""
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether its last turn did not come to its end."""
+        return bool(self.next or self.ended)
 
 
 async def play(
@@ -182,7 +191,13 @@ async def thread_standing(compiled: Compiled, thread_id: str, *, lease: int = 0)
         ThreadOutdated: The graph was changed since, and cannot take it up.
     """
     snapshot = await _standing(compiled, _config(compiled, thread_id, None, lease), going_on=False)
-    return ThreadStanding(dict(snapshot.values or {}), questions_of(snapshot.interrupts), snapshot.next)
+    return ThreadStanding(
+        dict(snapshot.values or {}),
+        questions_of(snapshot.interrupts),
+        snapshot.next,
+        ended=tuple(task.name for task in snapshot.tasks if task.name not in snapshot.next),
+        pending=tuple(task.id for task in snapshot.tasks if task.result is None),
+    )
 
 
 async def add_to_thread(compiled: Compiled, run: Run, messages: Sequence[Message]) -> None:

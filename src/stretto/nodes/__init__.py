@@ -7,7 +7,8 @@ shown.py     what a model is shown                voice.py    what a person sees
 say.py       says a fixed text                    quote.py    puts the source's words below an answer
 budgeted.py  holds a model's calls to the run's budgets
 approve.py   asks a person                   fitted.py    what of a conversation is sent
-compact.py   sums up its older turns         cited.py     checks what an answer claims of its sources
+compact.py   sums up its older turns         remember.py  notes what a person says of themselves
+recall.py    shows the model such notes      cited.py     checks what an answer claims of its sources
 rewrite.py   says what to search for
 """
 
@@ -17,6 +18,8 @@ from stretto.nodes.cited import Citing
 from stretto.nodes.compact import compact
 from stretto.nodes.llm import llm
 from stretto.nodes.quote import quote
+from stretto.nodes.recall import recall
+from stretto.nodes.remember import remember
 from stretto.nodes.retrieve import retrieve
 from stretto.nodes.rewrite import rewrite
 from stretto.nodes.route import Route, ask_model, load_routes, nearest, route, rules
@@ -35,6 +38,8 @@ __all__ = [
     "load_routes",
     "nearest",
     "quote",
+    "recall",
+    "remember",
     "retrieve",
     "rewrite",
     "route",

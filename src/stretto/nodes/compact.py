@@ -10,12 +10,13 @@ from stretto._internal.faults import reach
 from stretto.context import RunContext
 from stretto.errors import BadResponse, ConfigError, LimitReached, ModelError
 from stretto.messages import Audio, File, Image, Message, Part, Refusal, Text, ToolCall, ToolResult
-from stretto.models.protocol import ChatModel, complete
+from stretto.models.protocol import ChatModel
 from stretto.models.tokens import at_most, count
 from stretto.nodes.budgeted import affordable
 from stretto.nodes.fitted import ANSWER, room_of
 from stretto.nodes.node import NodeFunction, State, Update, declares, last_turns
 from stretto.nodes.shown import fill
+from stretto.nodes.voice import replied
 from stretto.prompts import Prompt
 from stretto.results import Missing
 from stretto.settings import ModelSettings
@@ -118,8 +119,7 @@ async def _written(
     """The summary of a stretch of the conversation and of what was summed up before it."""
     known = BEFORE.format(before.text.removeprefix(HEAD)) if before else ""
     asked = fill(prompt, {"summary": known, "conversation": stretch.text})
-    reply = await complete(affordable(author, ctx), [Message.user(asked)], settings=settings)
-    ctx.spend(reply.usage, model=reply.model or author.name)
+    reply = await replied(affordable(author, ctx), [Message.user(asked)], ctx, settings=settings)
     text = reply.message.text.strip()
     if not text:
         raise BadResponse(f"{author.name} wrote nothing")

@@ -15,6 +15,7 @@ from stretto.nodes.budgeted import affordable, context_for
 from stretto.nodes.cited import Citing, Sources
 from stretto.nodes.fitted import fitted
 from stretto.nodes.node import ALL_TURNS, NodeFunction, State, Update, declares, question_of
+from stretto.nodes.recall import noted
 from stretto.nodes.route import Choice
 from stretto.nodes.shown import looks_text, numbered, seen, shown
 from stretto.nodes.voice import fitting, spoken
@@ -65,7 +66,7 @@ def llm(
     form = schema if isinstance(schema, Form) or schema is None else Form(schema)
 
     @declares(
-        reads=("messages", "question", "hits", "looks", "missing", "summary"),
+        reads=("messages", "question", "hits", "looks", "missing", "summary", "recalled"),
         writes=("messages", "output", "citations"),
         effects="external" if tools else "none",
     )
@@ -77,7 +78,7 @@ def llm(
         sources = Sources(cite, hits, known["question"], ctx, checks=form is None)
         if not tools and sources.are_silent(state):
             return sources.abstained(text)
-        conversation = await shown(state, model, prompt, ask, known, turns, ctx)
+        conversation = noted(await shown(state, model, prompt, ask, known, turns, ctx), state)
         down = len(ctx.run.missing)
         offered = await offer(state, ctx) if offer else None
         voices = _Voices(model, sources.checked(affordable(model, ctx)))

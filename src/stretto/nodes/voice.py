@@ -154,6 +154,11 @@ async def _place(
     return place, Reply(kept.message, Usage(), kept.finish, kept.model)
 
 
+def kept_message(content: bytes) -> Message:
+    """What a model said, from a step as it is kept; raises msgspec's DecodeError for another step."""
+    return _decode(content).message
+
+
 async def _record(place: Place, reply: Reply, ctx: RunContext) -> None:
     if ctx.steps.kept:
         await ctx.steps.record(place, _encode(_Kept(reply.message, reply.finish, reply.model)))

@@ -6,6 +6,7 @@ runs.py       the rows of runs and leases       turns.py     who plays a thread,
 record.py     the events of runs, kept          retention.py how much of them is kept
 seal.py       checksums and encryption          deletion.py  every trace of one goes
 overview.py   which there are, how large        carried.py   what goes along with a fork
+remembered.py what is remembered across threads
 journal.py    the steps of a turn, its changes  history.py   a conversation as endpoints accept it
 """
 

@@ -7,9 +7,9 @@ what no thread holds any more.
 
 import re
 from collections.abc import Iterator
-from typing import Any
 
 from stretto._internal.faults import reach
+from stretto._internal.namespaces import below
 from stretto.threads.database import Connection
 from stretto.threads.tables import TABLES
 
@@ -29,6 +29,8 @@ _WAITS = """SELECT 1 FROM writes WHERE thread_id = ? AND checkpoint_ns = '' AND 
 _HELD = "SELECT 1 FROM runs WHERE thread_id = ? AND status IN ('waiting', 'playing') AND until > ?"
 _OF_TENANT = """SELECT thread_id FROM leases WHERE tenant = ? UNION
     SELECT thread_id FROM media_references WHERE tenant = ?"""
+_OF_USER = """SELECT thread_id FROM leases WHERE tenant = ? AND user_id = ? UNION
+    SELECT thread_id FROM runs WHERE tenant = ? AND user_id = ?"""
 
 
 def _tables(column: str) -> Iterator[str]:
@@ -102,13 +104,19 @@ def of_tenant(connection: Connection, tenant: str) -> list[str]:
     return [row[0] for row in connection.execute(_OF_TENANT, (tenant, tenant)).fetchall()]
 
 
+def of_user(connection: Connection, tenant: str, user: str) -> list[str]:
+    """The threads that ran for this user of this tenant."""
+    return [row[0] for row in connection.execute(_OF_USER, (tenant, user) * 2).fetchall()]
+
+
 def forget(connection: Connection, namespace: str) -> int:
-    """Deletes what is remembered across threads in `namespace` and below it; returns how many."""
-    below: Any = f"{namespace}/"
+    """Deletes what is remembered across threads in `namespace` (its text) and below it; returns how many."""
+    reach("memory.forget.before")
     found = connection.execute(
-        "DELETE FROM memories WHERE namespace = ? OR SUBSTR(namespace, 1, ?) = ?",
-        (namespace, len(below), below),
+        "DELETE FROM memories WHERE namespace = ? OR (namespace >= ? AND namespace < ?)",
+        (namespace, *below(namespace)),
     )
+    reach("memory.forget.after")
     return found.rowcount
 
 

@@ -4,19 +4,25 @@ A reader who comes back with the last number it saw gets the rest, in this proce
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
-from typing import Any, TypeVar
+from collections.abc import AsyncGenerator, Callable, Mapping
+from typing import Any, TypeVar, cast
 
 import msgspec
 
 from stretto._internal.faults import reach
+from stretto._internal.loggers import logger
+from stretto.errors import ThreadConflict
 from stretto.events import Event, NodeStarted, Retracted, RunFinished, TextDelta
 from stretto.threads.database import Connection, Database
+from stretto.threads.runs import owns
 
 T = TypeVar("T")
+_log = logger("stretto.threads")
+_DEEPEST = 100
+"""Of what is told of a value that cannot be told whole."""
 _MOST = 512
 """Events that a reader is given from one look."""
-_ADD = "INSERT INTO events (run_id, number, content) VALUES (?, ?, ?)"
+_ADD = "INSERT INTO events (run_id, number, content) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
 _NEXT = "SELECT content FROM events WHERE run_id = ? AND number > ? ORDER BY number LIMIT ?"
 
 
@@ -30,29 +36,37 @@ class Recorder:
 
     def add(self, event: Event) -> None:
         """One more event; returns at once."""
-        self._new.append((self._run_id, event.number, _encoder.encode(event)))
+        self._new.append((self._run_id, event.number, packed(event)))
         if self._keeping is None:
             self._keeping = asyncio.create_task(self._keep())
+            self._keeping.add_done_callback(self._kept)
 
     async def close(self) -> None:
-        """Returns once all events are kept."""
+        """Returns once all events are kept; raises ThreadError where they cannot be."""
         while self._keeping is not None:
-            await self._keeping
+            await asyncio.wait([self._keeping])
+        await self._keep()
+
+    def _kept(self, keeping: asyncio.Task[None]) -> None:
+        self._keeping = None
+        error = None if keeping.cancelled() else keeping.exception()
+        if error is not None:  # they are kept with the next ones
+            _log.warning("events of run `%s` could not be kept: %s", self._run_id, error)
 
     async def _keep(self) -> None:
-        try:
-            while self._new:
-                rows, self._new = self._new, []
+        while self._new:
+            rows = self._new.copy()
 
-                def work(connection: Connection, rows: list[Any] = rows) -> None:
-                    reach("event.append.before")
-                    connection.executemany(_ADD, rows)
-                    reach("event.append.after")
+            def work(connection: Connection, rows: list[Any] = rows) -> None:
+                if not owns(connection, self._run_id):
+                    raise ThreadConflict(f"another process plays run `{self._run_id}`, or it was deleted")
+                reach("event.append.before")
+                connection.executemany(_ADD, rows)
+                reach("event.append.after")
 
-                await self._database.transact(work, key=self._run_id)
-                self._tell()
-        finally:
-            self._keeping = None
+            await self._database.transact(work, key=self._run_id)
+            del self._new[: len(rows)]
+            self._tell()
 
 
 async def events_after(database: Database, run_id: str, number: int) -> AsyncGenerator[Event]:
@@ -109,7 +123,10 @@ async def shown(database: Database, run_id: str) -> Shown:
 
 def packed(value: Any) -> bytes:
     """A result as JSON; objects of a user's state as plain data, or as text."""
-    return _encoder.encode(value)
+    try:
+        return _encoder.encode(value)
+    except Exception:  # whatever is in it, what came of a run has to be kept
+        return _encoder.encode(_sayable(value))
 
 
 def unpacked(content: bytes, kind: type[T]) -> T:
@@ -122,6 +139,27 @@ def _plain(value: Any) -> Any:
         if hasattr(value, name):
             return getattr(value, name)()
     return str(value)
+
+
+def _sayable(value: Any, depth: int = 0) -> Any:
+    """The value without what JSON cannot say: half characters, circles, objects that refuse to be told."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if depth > _DEEPEST:
+        return "..."
+    if isinstance(value, msgspec.Struct):
+        fields = {name: _sayable(getattr(value, name), depth + 1) for name in value.__struct_fields__}
+        return msgspec.structs.replace(value, **fields)
+    if isinstance(value, Mapping):
+        given = cast("Mapping[Any, Any]", value)
+        return {str(_sayable(key)): _sayable(each, depth + 1) for key, each in given.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_sayable(each, depth + 1) for each in cast("list[Any]", value)]
+    try:
+        _encoder.encode(value)
+    except Exception:
+        return f"<{type(value).__name__}>"
+    return value
 
 
 _encoder = msgspec.json.Encoder(enc_hook=_plain)

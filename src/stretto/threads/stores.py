@@ -1,12 +1,19 @@
-"""Where threads are kept, by name: the one table from a name to the adapter, imported when first used."""
+"""Where threads are kept, by name: the one table from a name to the adapter, imported when first used.
+
+What is remembered across threads is kept beside them.
+"""
 
 import re
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stretto.errors import ConfigError
+
+if TYPE_CHECKING:
+    from stretto.models.protocol import Embedder
 
 STORES = {
     "sqlite": "stretto.threads.checkpoint.sqlite:open_sqlite",
@@ -54,3 +61,9 @@ def open_store(
         raise ConfigError(f"there is no thread store `{name}`; there are {', '.join(sorted(STORES))}")
     module, function = STORES[name].split(":")
     return getattr(import_module(module), function)(path, *states, key=key)
+
+
+def open_memories(saver: Any, embedder: "Embedder | Callable[[], Embedder] | None" = None) -> Any:
+    """The `Memories` beside the threads of a saver, under the same seal: a langgraph Store."""
+    memories = import_module("stretto.threads.checkpoint.memories").Memories
+    return memories(saver.file, embedder=embedder, seal=saver.seal)

@@ -30,13 +30,13 @@ TABLES = (
     # who may write to a thread: the last token that was given out, and on whose behalf
     """CREATE TABLE IF NOT EXISTS leases (
         thread_id TEXT NOT NULL PRIMARY KEY, token INTEGER NOT NULL, run_id TEXT NOT NULL,
-        tenant TEXT NOT NULL)""",
+        tenant TEXT NOT NULL, user_id TEXT NOT NULL)""",
     # runs: waiting for their thread, playing, or ended
     """CREATE TABLE IF NOT EXISTS runs (
         place INTEGER PRIMARY KEY, run_id TEXT NOT NULL UNIQUE, thread_id TEXT NOT NULL, tenant TEXT NOT NULL,
-        agent TEXT NOT NULL, owner TEXT NOT NULL, status TEXT NOT NULL, kept INTEGER NOT NULL,
-        began REAL NOT NULL, until REAL NOT NULL, ended REAL NOT NULL, wish TEXT NOT NULL,
-        taken_by TEXT NOT NULL, asked BLOB NOT NULL, result BLOB NOT NULL)""",
+        user_id TEXT NOT NULL, agent TEXT NOT NULL, owner TEXT NOT NULL, status TEXT NOT NULL,
+        kept INTEGER NOT NULL, began REAL NOT NULL, until REAL NOT NULL, ended REAL NOT NULL,
+        wish TEXT NOT NULL, taken_by TEXT NOT NULL, asked BLOB NOT NULL, result BLOB NOT NULL)""",
     "CREATE INDEX IF NOT EXISTS runs_of_threads ON runs (thread_id, place)",
     """CREATE TABLE IF NOT EXISTS events (
         run_id TEXT NOT NULL, number INTEGER NOT NULL, content BLOB NOT NULL,
@@ -57,10 +57,11 @@ TABLES = (
     # the graphs that wrote checkpoints, described by what a later one has to know of them
     """CREATE TABLE IF NOT EXISTS graphs (
         fingerprint TEXT NOT NULL PRIMARY KEY, content BLOB NOT NULL)""",
-    # what is remembered across threads
+    # what is remembered across threads; `ttl` in seconds, 0 for ever
     """CREATE TABLE IF NOT EXISTS memories (
         namespace TEXT NOT NULL, name TEXT NOT NULL, content BLOB NOT NULL, vector BLOB NOT NULL,
-        created REAL NOT NULL, updated REAL NOT NULL, PRIMARY KEY (namespace, name))""",
+        created REAL NOT NULL, updated REAL NOT NULL, ttl REAL NOT NULL, until REAL NOT NULL,
+        PRIMARY KEY (namespace, name))""",
 )
 
 

@@ -10,9 +10,10 @@ from collections.abc import Callable
 from typing import Any
 
 from stretto._internal.loggers import logger
+from stretto._internal.to_the_end import to_the_end
 from stretto.errors import ThreadConflict, ThreadError
 from stretto.threads import runs
-from stretto.threads.database import Database
+from stretto.threads.database import Connection, Database
 from stretto.threads.runs import Ended, Left, SecondTurn, Ticket, Wish
 
 _log = logger("stretto.threads")
@@ -41,8 +42,6 @@ class Hold:
         """The run that this one's question went into."""
         self.took_in = False
         """Whether others' questions went into this one."""
-        self.handing_over = False
-        """Whether it goes on in another process when it is cancelled."""
         self.result: Any = None
         """What came of it."""
         self._leader: Hold | None = None
@@ -96,14 +95,14 @@ class Hold:
         self.wake()
 
     async def end(self, status: Ended, pack: Callable[[Any], bytes]) -> None:
-        """Leaves the thread to the next one, or a kept run to the process that takes it up.
+        """Leaves the thread to the next one; a kept run that is cancelled, to the process that takes it up.
 
         Args:
             status: How it ended.
             pack: Makes bytes of its result where others may ask for it.
         """
         try:
-            if status == "cancelled" and self.handing_over:
+            if status == "cancelled" and self.ticket.kept:
                 await self._turns.hand_over(self)
             else:
                 wanted = self.result is not None and (self.ticket.kept or self.took_in)
@@ -131,9 +130,13 @@ class Turns:
             ThreadBusy: Another one plays, and the policy is `reject`.
         """
         async with self._door:  # who waits for another process is not overtaken by who comes later
-            place = await self._database.transact(
-                lambda connection: runs.arrive(connection, ticket, policy), key=ticket.thread_id
-            )
+            try:
+                place = await self._database.transact(
+                    lambda connection: runs.arrive(connection, ticket, policy), key=ticket.thread_id
+                )
+            except asyncio.CancelledError:  # it may have come to its thread all the same
+                await to_the_end(self._end(ticket, "cancelled", b"", kept=False))
+                raise
         hold = self._hold(ticket)
         hold.token = place.token
         hold.left += place.left
@@ -146,10 +149,19 @@ class Turns:
 
     async def take_up(self, run_id: str) -> Hold | None:
         """A kept run whose process ended, which goes on in this one; None where there is no such run."""
-        ticket = await self._database.transact(lambda connection: runs.take_up(connection, run_id))
+
+        def work(connection: Connection) -> tuple[Ticket | None, list[Left]]:
+            return runs.take_up(connection, run_id), runs.taken_in(connection, run_id)
+
+        try:
+            ticket, taken_in = await self._database.transact(work)
+        except asyncio.CancelledError:  # it may have been taken up all the same
+            await to_the_end(self._leave(run_id))
+            raise
         if ticket is None:
             return None
         hold = self._hold(ticket)
+        hold.left += taken_in
         self._lines[ticket.thread_id].append(hold)
         return hold
 
@@ -164,10 +176,6 @@ class Turns:
     def is_first(self, hold: Hold) -> bool:
         """Whether it waits the longest of this process."""
         return self._lines[hold.ticket.thread_id][0] is hold
-
-    def is_here(self, run_id: str) -> bool:
-        """Whether it is a run of this process that has not ended."""
-        return run_id in self._holds
 
     async def take(self, hold: Hold) -> None:
         """Gives it the thread where it is its turn."""
@@ -206,37 +214,44 @@ class Turns:
             status, result = await self._database.transact(
                 lambda connection: runs.ended(connection, run_id), writes=False
             )
-            if status not in ("waiting", "playing"):
+            if status not in runs.LIVE:
                 return result
             await asyncio.sleep(_LOOK)
 
     async def end(self, hold: Hold, status: Ended, result: bytes) -> None:
-        """A run ends, and the next one is woken."""
+        """A run ends, and the next one is woken; whoever is cancelled meanwhile ends it too."""
         ticket = hold.ticket
         if self._holds.pop(ticket.run_id, None) is None:
             return
+        kept = ticket.kept or hold.took_in
         try:
-            kept = ticket.kept or hold.took_in
-            await self._database.transact(
-                lambda connection: runs.end(
-                    connection, ticket.run_id, ticket.thread_id, status, result, kept
-                ),
-                key=ticket.thread_id,
-            )
+            await self._end(ticket, status, result, kept=kept)
+        except asyncio.CancelledError:  # twice does no harm
+            await to_the_end(self._end(ticket, status, result, kept=kept))
+            raise
         finally:
             self._gone(hold)
 
     async def hand_over(self, hold: Hold) -> None:
         """A kept run is left to whoever takes it up."""
-        run_id = hold.ticket.run_id
-        if self._holds.pop(run_id, None) is not None:
-            query = "UPDATE runs SET until = 0 WHERE run_id = ?"
-            await self._database.transact(lambda connection: connection.execute(query, (run_id,)))
-            self._gone(hold)
+        if self._holds.pop(hold.ticket.run_id, None) is not None:
+            try:
+                await to_the_end(self._leave(hold.ticket.run_id))
+            finally:
+                self._gone(hold)
+
+    async def _end(self, ticket: Ticket, status: Ended, result: bytes, *, kept: bool) -> None:
+        run_id, thread_id = ticket.run_id, ticket.thread_id
+        await self._database.transact(
+            lambda connection: runs.end(connection, run_id, thread_id, status, result, kept), key=thread_id
+        )
+
+    async def _leave(self, run_id: str) -> None:
+        await self._database.transact(lambda connection: runs.leave(connection, run_id))
 
     def _hold(self, ticket: Ticket) -> Hold:
         hold = self._holds[ticket.run_id] = Hold(self, ticket)
-        if self._timer is None:
+        if self._timer is None and self._beating is None:
             self._timer = asyncio.get_running_loop().call_later(_BEAT, self._start_beat)
         return hold
 
@@ -257,6 +272,7 @@ class Turns:
             self._lines.pop(hold.ticket.thread_id, None)
 
     def _start_beat(self) -> None:
+        self._timer = None
         self._beating = asyncio.create_task(self._beat())
 
     async def _beat(self) -> None:
@@ -272,7 +288,7 @@ class Turns:
         except ThreadError as error:  # the turns themselves fail if it stays so
             _log.warning("what others wish of the turns here could not be read: %s", error)
         finally:
-            self._timer = None
+            self._beating = None
             if self._holds:
                 self._timer = asyncio.get_running_loop().call_later(_BEAT, self._start_beat)
 

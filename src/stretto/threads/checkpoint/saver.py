@@ -327,6 +327,11 @@ class ThreadSaver(BaseCheckpointSaver[str]):
         return work
 
     @property
+    def seal(self) -> Seal:
+        """What stands around the bytes of its rows."""
+        return self._seal
+
+    @property
     def packed(self) -> Packed:
         """Reads and writes the values of its rows."""
         return Packed(self.serde, self._seal)
