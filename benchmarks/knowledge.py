@@ -22,6 +22,7 @@ from benchmarks_bars import bar, show
 from stretto import Document, KnowledgeBase
 from stretto.errors import ModelNotFound
 from stretto.knowledge.opened import Opened, acquire, release
+from stretto.knowledge.options import SearchOptions
 from stretto.knowledge.search import DEPTH, search
 from stretto.models.local.embeddings import MiniLM
 
@@ -91,7 +92,7 @@ def ask(opened: Opened, text: str, vector: Any, owner: dict[str, str]) -> tuple[
     dense = by_document((key for key, _ in opened.vectors.query(vector, DEPTH)), owner)
     keyword = by_document((key for key, _ in opened.keywords.query(text, DEPTH)), owner)
     before = time.process_time()
-    hits = search(opened, text, vector, top_k=30, where=None)
+    hits = search(opened, text, vector, SearchOptions(top_k=30), unread=0.0)
     spent = time.process_time() - before
     found = {
         "dense": dense,

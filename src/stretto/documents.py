@@ -66,6 +66,8 @@ class Hit(Plain, frozen=True):
     chunk: Chunk
     score: float
     scores: dict[str, float] = {}
+    around: tuple[Chunk, ...] = ()
+    """The passage among its neighbours, in order, where the search was asked to `expand`."""
 
     @property
     def text(self) -> str:

@@ -23,6 +23,9 @@ class Citation(Plain, frozen=True):
     """Which part of `result.output` it supports."""
     score: float = 0.0
     version: str = ""
+    """sha256 of the content that was cited: a later one may say otherwise."""
+    region: tuple[float, float, float, float] | None = None
+    """Left, top, right, bottom of the passage on its page, as shares of width and height."""
 
 
 class ToolRun(Plain, frozen=True):

@@ -129,3 +129,41 @@ def test_a_passage_is_cut_around_the_words_that_were_asked_for() -> None:
     assert "soup of the day" in shown.plain and len(shown.plain) < 400
     assert shown.plain.startswith("… ") and shown.plain.endswith(" …")
     assert [str(span.style) for span in shown.spans] == ["bold yellow"]
+
+
+def test_a_filter_is_given_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    asked(capsys, "add", "docs/")
+    _, found = asked(capsys, "search", "soup", "--where", '{"document": {"$in": ["leave.md"]}}')
+    assert {hit["document"] for hit in found["hits"]} == {"leave.md"}
+    assert main(["kb", "search", "soup", "--where", "[1]", "--kb", "handbook"]) == 2
+    code, error = asked(capsys, "search", "soup", "--where", '{"year": {"$like": 1}}')
+    assert code == 1 and "$like" in json.dumps(error)
+
+
+def test_a_base_goes_into_one_file_and_comes_out(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asked(capsys, "add", "docs/")
+    code, told = asked(capsys, "export", "base.zip")
+    assert (code, told["documents"]) == (0, 2)
+    capsys.readouterr()
+    assert main(["kb", "import", "base.zip", "--kb", "other", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == told
+    assert main(["kb", "search", "soup of the day", "--kb", "other", "--json", "--top-k", "1"]) == 0
+    assert json.loads(capsys.readouterr().out)["hits"][0]["document"] == "canteen.md"
+
+
+def test_a_collection_in_beir_form_gives_a_trec_run(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = project / "beir"
+    folder.mkdir()
+    rows = [{"_id": "leave", "title": "Leave", "text": LEAVE}, {"_id": "lunch", "title": "", "text": LUNCH}]
+    (folder / "corpus.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (folder / "queries.jsonl").write_text('{"_id": "q1", "text": "soup of the day"}\n')
+    code, report = asked(capsys, "add", "--beir", "beir")
+    assert (code, report["added"]) == (0, ["leave", "lunch"])
+    code, told = asked(capsys, "search", "--beir", "beir", "out.trec", "--top-k", "5")
+    assert (code, told["queries"]) == (0, 1)
+    lines = (project / "out.trec").read_text().splitlines()
+    assert lines[0].split()[:4] == ["q1", "Q0", "lunch", "1"] and lines[0].endswith(" stretto")
+    assert len(lines) == 2
+    assert main(["kb", "search", "--kb", "handbook"]) == 2

@@ -120,3 +120,21 @@ def test_words_meet_in_one_form():
         "30",
     ]
     assert content("I can help you with the two bikes") == {"2", "bik"}
+
+
+async def test_a_neighbour_of_a_hit_is_cited_as_itself_under_the_hits_number():
+    first, second, third = HITS
+    wide = Hit(first.document, first.chunk, 0.5, {}, (first.chunk, second.chunk))
+    found = await attribute("Return a product within 30 days of delivery [1].", [wide, third])
+    assert [(c.number, c.chunk, c.quote) for c in found] == [
+        (1, "c1", "You may return a product within 30 days of delivery.")
+    ]
+
+
+async def test_a_citation_tells_page_version_and_region():
+    where = {"region": [0.1, 0.2, 0.9, 0.4], "version": "v1"}
+    chunk = Chunk("c", "d", TEXTS[0][0], 10, 10 + len(TEXTS[0][0]), 4, (), where)
+    (citation,) = await attribute(
+        "Refunds take 5 working days.", [Hit(Document("d", version="v1"), chunk, 1.0)]
+    )
+    assert (citation.page, citation.version, citation.region) == (4, "v1", (0.1, 0.2, 0.9, 0.4))

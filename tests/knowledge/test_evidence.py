@@ -1,7 +1,7 @@
 """The sentences that a question is about are found by meaning, words and the heading above them."""
 
 from stretto.documents import Chunk, Document, Hit
-from stretto.knowledge import nearest_quotes
+from stretto.knowledge import answerable, nearest_quotes
 from stretto.testing import HashingEmbedder
 
 
@@ -71,3 +71,10 @@ async def test_another_document_speaks_beside_the_nearest_only_where_it_may() ->
     both = await nearest_quotes("do we keep videos", hits, embedder, least=0.1, among={"privacy", "shop"})
     assert len(alone) == 1
     assert [quote.document for quote in both] == ["privacy", "shop"]
+
+
+def test_a_question_that_the_hits_speak_of_has_a_higher_value_than_one_they_do_not() -> None:
+    hits = [hit("privacy", "We keep videos for 72 hours."), hit("pumps", "Pumps are tall and red.")]
+    assert answerable("how long do we keep videos", hits) > answerable("how long do we keep lions", hits)
+    assert answerable("who won the cup", hits) < 0.6
+    assert answerable("how long do we keep videos", []) == 0.0

@@ -1,11 +1,13 @@
-"""`stretto kb add|search|status`: fills a knowledge base and looks into it."""
+"""`stretto kb add|search|status|export|import`: fills a knowledge base, looks into it, and moves it."""
 
 import argparse
 import asyncio
+import json
 import os
 import re
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from stretto._internal.redact import redact
@@ -15,6 +17,8 @@ from stretto.cli.output import console, print_json, progress
 from stretto.documents import Hit
 from stretto.errors import KnowledgeError
 from stretto.knowledge import AddReport, KnowledgeBase
+from stretto.knowledge.beir import beir_documents, beir_queries, by_document, write_run
+from stretto.knowledge.segments import segmented
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -23,8 +27,11 @@ EXAMPLES = """\
 examples:
   stretto kb add docs/ "notes/*.pdf" --kb handbook   files, folders, globs, URLs
   stretto kb add docs/ --kb handbook --watch         and again whenever a file changes
-  stretto kb search "parental leave" --kb handbook --top-k 5
+  stretto kb search "parental leave" --kb handbook --top-k 5 --where '{"year": {"$gte": 2020}}'
   stretto kb status --kb handbook
+  stretto kb export handbook.zip --kb handbook       one file; `kb import` takes it in elsewhere
+  stretto kb add scifact/ --beir --kb scifact        a collection in BEIR form, and a TREC run of its queries:
+  stretto kb search --beir scifact/ scifact.trec --kb scifact --top-k 100
 
 Adding again reads only what has changed. A base lives in .stretto/knowledge/NAME of the project
 (the nearest folder upwards with stretto.yaml); --kb also takes a path."""
@@ -35,18 +42,27 @@ _WORD = re.compile(r"\w{3,}")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """add, search, status: each with its own."""
+    """Each action with its own."""
     base = common()
     base.add_argument("--kb", metavar="NAME", help="a name, or a path (default: default)")
-    actions = parser.add_subparsers(dest="action", metavar="add|search|status", required=True)
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     add = actions.add_parser("add", parents=[base], help="read documents into the base")
     add.add_argument("sources", nargs="+", metavar="PATH", help="files, folders, globs, URLs")
+    add.add_argument("--beir", action="store_true", help="PATHs are collections in BEIR form")
     add.add_argument("--dry-run", action="store_true", help="only show what would change")
     add.add_argument("--watch", action="store_true", help="go on, and add whatever changes; Ctrl-C ends")
     search = actions.add_parser("search", parents=[base], help="find passages")
-    search.add_argument("query", metavar="QUERY")
+    asked = search.add_mutually_exclusive_group(required=True)
+    asked.add_argument("query", metavar="QUERY", nargs="?", default="")
+    asked.add_argument(
+        "--beir", nargs=2, type=Path, metavar=("FOLDER", "RUN"), help="a collection's queries, to a TREC run"
+    )
     search.add_argument("--top-k", type=_positive, default=10, metavar="N", help="how many (default: 10)")
+    search.add_argument("--where", type=_where, metavar="JSON", help="what the metadata must be")
+    search.add_argument("--diversity", type=float, default=0.0, metavar="0..1", help="less of the same")
     actions.add_parser("status", parents=[base], help="what is in the base")
+    for name, told in (("export", "write the base to one file"), ("import", "take such a file in")):
+        actions.add_parser(name, parents=[base], help=told).add_argument("file", type=Path, metavar="FILE")
 
 
 def _positive(text: str) -> int:
@@ -56,8 +72,18 @@ def _positive(text: str) -> int:
     return number
 
 
+def _where(text: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text} is no JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise argparse.ArgumentTypeError(f"{text} is no JSON object")
+    return cast("dict[str, Any]", found)
+
+
 def run(args: argparse.Namespace) -> int:
-    """Adds, searches or tells the status."""
+    """Does the action."""
     return asyncio.run(_run(args))
 
 
@@ -79,28 +105,43 @@ def _base(name: str, *, make: bool) -> KnowledgeBase:
 
 async def _run(args: argparse.Namespace) -> int:
     name = getattr(args, "kb", "default")
-    async with _base(name, make=args.action == "add") as base:
+    async with _base(name, make=args.action in ("add", "import")) as base:
         match args.action:
             case "add":
-                if args.watch and not args.dry_run:
-                    return await _watch(base, args.sources, as_json=args.json)
-                return await _add(base, args.sources, as_json=args.json, dry_run=args.dry_run)
+                sources: list[Any] = args.sources
+                if args.beir:
+                    sources = [beir_documents(Path(folder)) for folder in sources]
+                elif args.watch and not args.dry_run:
+                    return await _watch(base, sources, as_json=args.json)
+                return await _add(base, sources, as_json=args.json, dry_run=args.dry_run)
             case "search":
-                hits = await base.search(args.query, top_k=args.top_k)
-                if args.json:
-                    print_json({"query": args.query, "hits": [as_object(hit) for hit in hits]})
-                else:
-                    _show_hits(args.query, hits)
+                await _search(base, args)
+            case "export":
+                _show(await base.export(args.file), as_json=args.json)
+            case "import":
+                _show(await base.take_in(args.file), as_json=args.json)
             case _:
-                status = await base.status()
-                if args.json:
-                    print_json(status)
-                else:
-                    _show_status(status)
+                _show(await base.status(), as_json=args.json)
     return 0
 
 
-async def _add(base: KnowledgeBase, sources: Sequence[str], *, as_json: bool, dry_run: bool) -> int:
+async def _search(base: KnowledgeBase, args: argparse.Namespace) -> None:
+    options: dict[str, Any] = {"top_k": args.top_k, "where": args.where, "diversity": args.diversity}
+    if args.beir:
+        folder, run = args.beir
+        queries = beir_queries(folder)
+        found = {key: by_document(await base.search(text, **options)) for key, text in queries.items()}
+        write_run(run, found)
+        return _show({"queries": len(queries), "run": str(run)}, as_json=args.json)
+    hits = await base.search(args.query, **options)
+    if args.json:
+        print_json({"query": args.query, "hits": [as_object(hit) for hit in hits]})
+    else:
+        _show_hits(args.query, hits)
+    return None
+
+
+async def _add(base: KnowledgeBase, sources: Sequence[Any], *, as_json: bool, dry_run: bool) -> int:
     """Returns 1 when a source failed; the others are in."""
     report = await base.add(*sources, progress=progress("documents"), dry_run=dry_run)
     _show_report(report, as_json=as_json, dry_run=dry_run)
@@ -162,7 +203,8 @@ def _highlighted(query: str, text: str) -> "Text":
     """The part of the passage where the query's words stand closest to its beginning, the words in bold."""
     from rich.text import Text  # noqa: PLC0415 (only for people)
 
-    words = "|".join(re.escape(word) for word in _WORD.findall(query))
+    grams = (word for word in segmented(query).split() if not word.isascii() and len(word) > 1)
+    words = "|".join(re.escape(word) for word in dict.fromkeys((*_WORD.findall(query), *grams)))
     line = " ".join(text.split())
     first = re.search(words, line, re.I) if words else None
     begin = max(0, first.start() - 60) if first else 0
@@ -174,7 +216,10 @@ def _highlighted(query: str, text: str) -> "Text":
     return shown
 
 
-def _show_status(status: dict[str, Any]) -> None:
+def _show(status: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        print_json(status)
+        return
     width = max(map(len, status), default=0)
     for name, value in status.items():
         lines = cast(list[str], value) if isinstance(value, list) else [str(value)]

@@ -51,6 +51,8 @@ class Conversation(TypedDict, total=False):
     """What the person asks in this turn."""
     route: str
     """The way this turn takes."""
+    queries: list[str]
+    """What is searched for, where a node rewrites the question."""
     hits: list[Hit]
     """What the knowledge base found."""
     recalled: list[str]
@@ -77,6 +79,7 @@ def new_turn(question: Any, **more: Any) -> dict[str, Any]:
         "messages": [message],
         "question": message.text,
         "route": "",
+        "queries": [],
         "hits": [],
         "recalled": [],
         "looks": None,

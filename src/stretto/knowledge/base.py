@@ -4,20 +4,24 @@ Opening is cheap: nothing is read before the first call; chromadb, tantivy and t
 """
 
 import os
+import time
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence, Set
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-import msgspec
-
 from stretto.documents import Document, Hit
 from stretto.errors import ConfigError, EmbedderMismatch, KnowledgeError
+from stretto.knowledge.asked import QueryVectors, check_query, unread
+from stretto.knowledge.check import stands
+from stretto.knowledge.earlier import Earlier, cited_passage
 from stretto.knowledge.limits import IngestLimits
 from stretto.knowledge.opened import Opened, acquire, off_loop, release
+from stretto.knowledge.options import Expand, SearchOptions
 from stretto.knowledge.place import place_of
 from stretto.knowledge.report import AddReport, Progress
+from stretto.knowledge.rerank import Rerank
 from stretto.knowledge.search import search
 from stretto.models.protocol import Embedder
 from stretto.results import Citation
@@ -55,6 +59,7 @@ class KnowledgeBase:
         self._given = embedder if embedder is not None else DEFAULT_EMBEDDER
         self._embedder: Embedder | None = None if isinstance(self._given, str) else self._given
         self._opened: Opened | None = None
+        self._queries = QueryVectors()
 
     def __repr__(self) -> str:
         return f"KnowledgeBase({self.name!r})"
@@ -117,33 +122,54 @@ class KnowledgeBase:
         async for untouched in changes(lambda: stamps(sources, self._root, self._limits), every):
             yield await self.add(*sources, progress=progress, untouched=untouched)
 
-    async def search(self, query: str, top_k: int = 10, where: Mapping[str, Any] | None = None) -> list[Hit]:
+    async def search(
+        self,
+        query: str,
+        top_k: int = 10,
+        where: Mapping[str, Any] | None = None,
+        *,
+        alpha: float | None = None,
+        feedback: int = 0,
+        diversity: float = 0.0,
+        expand: Expand = 0,
+        rerank: Rerank | None = None,
+    ) -> list[Hit]:
         """The passages that fit `query` best, best first.
 
         Args:
             query: A question or words; nothing in it is syntax.
             top_k: How many at most.
-            where: Values that the metadata must have; `document` is the document's id.
+            where: What their metadata must be, such as `{"year": {"$gte": 2020}}`; `document` is the
+                document's id. The whole language stands in `stretto.knowledge.filters`.
+            alpha: The share of the meaning in the score, 0..1, the words having the rest. 0.6 if None; less
+                where the embedder reads English only and meaning and words point to other passages.
+            feedback: How many of the best hits lend the query their meaning before it is searched again.
+            diversity: 0..1: how much it counts that a hit is unlike those above it.
+            expand: How many neighbours on each side come with a hit as `around`, or its whole "section".
+            rerank: Puts twice as many hits into a better order before the best `top_k` are taken.
 
         Returns:
             Hits with `score` in 0..1 and `scores`: `dense` (the cosine) and `keyword` (BM25). Their documents
             carry no text: `document(id)` has it.
+
+        Raises:
+            ConfigError: A setting that cannot be; the message names it.
         """
-        _check_search(query, top_k, where)
+        check_query(query)
+        wanted = 2 * top_k if rerank and isinstance(top_k, int) else top_k  # pyright: ignore[reportUnnecessaryIsInstance]
+        options = SearchOptions(wanted, where, alpha, feedback, diversity, expand).checked()
         opened = await self._open()
         self._check_embedder(opened)
         if not query.strip() or opened.manifest.counts()[1] == 0:
             return []
-        vector = await self._vector(opened, query)
-        return await off_loop(search, opened, query, vector, top_k=top_k, where=where)
+        embedder = await self._embedding(opened)
+        vector = await self._queries.of(embedder, query)
+        hits = await off_loop(search, opened, query, vector, options, unread=unread(embedder, query))
+        return (await rerank(query, hits))[:top_k] if rerank else hits
 
     async def embed(self, texts: Sequence[str]) -> "NDArray[np.float32]":
         """The vectors of `texts` by its embedder: an array of shape (len(texts), dimensions)."""
         return await (await self._embedding(await self._open())).embed(texts)
-
-    async def _vector(self, opened: Opened, query: str) -> "NDArray[np.float32]":
-        embedder = await self._embedding(opened)
-        return (await embedder.embed([query]))[0]
 
     async def document(self, key: str) -> Document:
         """The document called `key`, with its text; raises KnowledgeError when there is none."""
@@ -157,25 +183,28 @@ class KnowledgeBase:
         return list((await off_loop((await self._open()).manifest.documents)).values())
 
     async def resolve(self, citation: Citation) -> Hit:
-        """The passage that `citation` points at.
+        """The passage that `citation` points at, as it was when it was cited.
+
+        A passage that was replaced since, or whose file is gone, is found until `prune` or `remove`.
 
         Raises:
-            KnowledgeError: The passage is not there any more, or does not say what the citation quotes.
+            KnowledgeError: There is no such passage, or it does not say what the citation quotes.
         """
-        manifest = (await self._open()).manifest
-        chunk = (await off_loop(manifest.chunks, [citation.chunk])).get(citation.chunk)
-        document = await off_loop(manifest.document, citation.document)
-        if chunk is None or document is None or chunk.document != document.id:
+        opened = await self._open()
+        found = await off_loop(cited_passage, opened.manifest, Earlier(self.folder), citation)
+        if found is None:
             raise KnowledgeError(
                 f"the passage cited from `{citation.document}` is not in `{self.name}` any more"
             )
-        if not citation.quote.strip() or citation.quote not in chunk.text:
+        document, chunk = found
+        if not stands(citation, chunk):
             raise KnowledgeError(f"`{citation.document}` does not say there: {citation.quote[:200]!r}")
-        if citation.end > citation.start and document.text[citation.start : citation.end] != citation.quote:
-            raise KnowledgeError(
-                f"the quote from `{citation.document}` does not stand at its offsets any more"
-            )
-        return Hit(_without_text(document), chunk, citation.score)
+        return Hit(document, chunk, citation.score)
+
+    async def prune(self, older_than: float = 0.0) -> int:
+        """Forgets passages that were replaced more than `older_than` seconds ago; returns how many."""
+        await self._open()
+        return await off_loop(Earlier(self.folder).prune, time.time() - older_than)
 
     async def remove(self, source: str | os.PathLike[str]) -> list[str]:
         """Removes a document by id, path or URL, or all that a folder or glob brought; returns their ids."""
@@ -191,7 +220,41 @@ class KnowledgeBase:
                 )
             await off_loop(opened.manifest.remove, found)
             await off_loop(clean_indexes, opened)
+            await off_loop(Earlier(self.folder).forget, found)
         return found
+
+    async def export(self, path: str | os.PathLike[str]) -> dict[str, Any]:
+        """Writes all of it to one file, vectors too; returns `embedder`, `dimensions`, `documents`, `chunks`.
+
+        Raises:
+            KnowledgeError: There is nothing in it, or the file cannot be written.
+        """
+        from stretto.knowledge.portable import told, write_base  # noqa: PLC0415 (for those who move a base)
+
+        opened = await self._open()
+        async with opened.writing():  # so that nothing changes meanwhile
+            return told(await off_loop(write_base, opened, Path(path)))
+
+    async def take_in(self, path: str | os.PathLike[str]) -> dict[str, Any]:
+        """Takes in a file that `export` wrote, without embedding; returns what `export` returned.
+
+        Documents of the same id are replaced, others stay.
+
+        Raises:
+            KnowledgeError: It is no such file, or damaged; what came before the damage is in.
+            EmbedderMismatch: Its vectors are another embedder's.
+        """
+        from stretto.knowledge.ingest import clean_indexes  # noqa: PLC0415 (as in `add`)
+        from stretto.knowledge.portable import read_base, told  # noqa: PLC0415 (as above)
+
+        opened = await self._open()
+        self._check_embedder(opened)
+        mine = self._given if isinstance(self._given, str) else self._given.name
+        async with opened.writing():
+            try:
+                return told(await off_loop(read_base, opened, Path(path), mine))
+            finally:
+                await off_loop(clean_indexes, opened)
 
     async def status(self) -> dict[str, Any]:
         """What is in it: `name`, `folder`, `documents`, `chunks`, `embedder`, `dimensions`, `sources`."""
@@ -261,26 +324,11 @@ class KnowledgeBase:
         return chosen
 
 
-def _check_search(query: Any, top_k: Any, where: Any) -> None:
-    if not isinstance(query, str):
-        raise ConfigError(f"`query` is a {type(query).__name__}; give text")
-    if any("\ud800" <= letter <= "\udfff" for letter in query):
-        raise ConfigError("`query` holds half a character (a lone surrogate); decode the text as UTF-8 first")
-    if not isinstance(top_k, int) or top_k < 1:
-        raise ConfigError(f"`top_k` is {top_k!r}; give a whole number of at least 1")
-    if where is not None and not isinstance(where, Mapping):
-        raise ConfigError(f"`where` is a {type(where).__name__}; give a dict, such as {{'document': 'a.md'}}")
-
-
 async def _dimensions(embedder: Embedder) -> int:
     """Its dimensions; an endpoint's model that nobody knows is asked for a vector first."""
     with suppress(ConfigError):
         return embedder.dimensions
     return (await embedder.embed(["dimensions"])).shape[1]
-
-
-def _without_text(document: Document) -> Document:
-    return msgspec.structs.replace(document, text="")
 
 
 def _matching(opened: Opened, text: str, root: Path) -> list[str]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from stretto.documents import Hit
 from stretto.knowledge.rerank import Embeds
 from stretto.knowledge.sentences import sentence_spans
-from stretto.knowledge.spans import Span, spans_of
+from stretto.knowledge.spans import Span, cited_at, each_passage, spans_of
 from stretto.knowledge.words import Rarity, content, numbers, rarity
 from stretto.results import Citation
 
@@ -66,6 +66,7 @@ async def attribute(
     Returns:
         Citations numbered by first use, or by the model's own marks where it wrote some. `quote` is verbatim.
     """
+    hits, owners = each_passage(hits)
     spans = spans_of(hits)
     claims = _claims(answer)
     rare = rarity([span.terms for span in spans if not span.double])
@@ -74,15 +75,17 @@ async def attribute(
     order: list[int] = []
     citations: list[Citation] = []
     for claim in claims:
-        supports = await _supports(claim, spans, hits, rare, asked, threshold, embedder)
+        supports = await _supports(claim, spans, hits, owners, rare, asked, threshold, embedder)
         if not supports and embedder is not None and question:
             supports = await _nearest(claim, question, spans, hits, asked, embedder)
         for support in supports:
-            index = support.span.hit
+            span, index = support.span, owners[support.span.hit]
             if index not in order:
                 order.append(index)
             number = index + 1 if marked else order.index(index) + 1
-            citations.append(_citation(number, hits[index], claim, support))
+            place = (claim.start, claim.end)
+            told = cited_at(number, hits[span.hit], span.start, span.end, span=place, score=support.share)
+            citations.append(told)
     return citations
 
 
@@ -90,6 +93,7 @@ async def _supports(
     claim: _Claim,
     spans: Sequence[Span],
     hits: Sequence[Hit],
+    owners: Sequence[int],
     rare: Rarity,
     asked: set[str],
     threshold: float,
@@ -109,7 +113,7 @@ async def _supports(
             needed[id(support)] = threshold * (0.5 if cosine >= _CLOSE else 1)
     chosen: list[_Support] = []
     for mark in claim.marks:
-        own = [support for support in found if support.span.hit == mark - 1]
+        own = [support for support in found if owners[support.span.hit] == mark - 1]
         best = max(own, key=lambda support: support.value, default=None)
         if best and best.share >= _MARKED_THRESHOLD * needed[id(best)]:
             chosen.append(best)
@@ -185,20 +189,3 @@ def _claims(answer: str) -> list[_Claim]:
             continue
         claims.append(_Claim(start, end, words, content(words), marks))
     return claims
-
-
-def _citation(number: int, hit: Hit, claim: _Claim, support: _Support) -> Citation:
-    chunk, span = hit.chunk, support.span
-    shift = chunk.start - int(chunk.metadata.get("repeated", 0))
-    return Citation(
-        number=number,
-        document=hit.document.id,
-        chunk=chunk.id,
-        quote=chunk.text[span.start : span.end],
-        page=chunk.page,
-        start=shift + span.start,
-        end=shift + span.end,
-        span=(claim.start, claim.end),
-        score=round(min(1.0, support.share), 4),
-        version=hit.document.version,
-    )

@@ -12,6 +12,7 @@ from stretto.documents import Document
 from stretto.errors import KnowledgeError, StrettoError
 from stretto.knowledge.chunkers.identity import Prepared, indexed_text, prepare
 from stretto.knowledge.conversion import Conversion
+from stretto.knowledge.earlier import Earlier
 from stretto.knowledge.limits import IngestLimits
 from stretto.knowledge.loaders.frames import Done
 from stretto.knowledge.manifest import ChunkRow, DocumentRow
@@ -54,6 +55,7 @@ class Ingest:
         self._embedder, self._root, self._limits = embedder, root, limits
         self._progress, self._dry_run, self._untouched = progress, dry_run, untouched
         self._conversion = Conversion(limits)
+        self._earlier = Earlier(opened.folder)
         self._report = AddReport()
         self._batch: list[tuple[DocumentRow, list[Prepared], list[Prepared]]] = []
         self._done, self._total = 0, 0
@@ -147,6 +149,8 @@ class Ingest:
         rows = [
             (row, [ChunkRow(part.chunk, part.fingerprint) for part in prepared]) for row, prepared, _ in batch
         ]
+        replaced = [(row.document.id, [part.chunk.id for part in prepared]) for row, prepared, _ in batch]
+        await off_loop(self._earlier.keep, self._manifest, replaced)
         await off_loop(self._manifest.put, rows)
 
     async def _index(self, new: Sequence[Prepared]) -> None:
@@ -174,6 +178,7 @@ class Ingest:
             if source not in present and not (self._root / source).exists()
         ]
         if gone and not self._dry_run:
+            await off_loop(self._earlier.keep, self._manifest, [(key, ()) for key in gone])
             await off_loop(self._manifest.remove, gone)
         self._report.removed.extend(gone)
 

@@ -1,5 +1,8 @@
 """The keyword leg: BM25 over the chunks' texts in a tantivy index. Knows ids and texts; no query syntax.
 
+A word is found in its other forms in English, Arabic, Greek, Russian and Tamil: each stemmer knows its own
+script, so that all of them may follow each other.
+
 Writes gather in one writer and become visible at `commit`, which costs about 0.1 s: commit in batches.
 """
 
@@ -12,8 +15,9 @@ import tantivy
 
 from stretto._internal.private import private_folder
 from stretto.errors import KnowledgeError
+from stretto.knowledge.segments import segmented
 
-_TOKENS = "stretto_en"
+_TOKENS = "stretto_2"  # another name for another analysis: an older index is then made anew
 _HEAP = 30_000_000  # bytes a writer gathers before it flushes; tantivy refuses less than 15 MB
 _TERMS = 64  # of a query, after which it is a text and not a question
 
@@ -32,7 +36,7 @@ def _analyser() -> Any:
         tantivy.Filter.remove_long(60),
         tantivy.Filter.lowercase(),
         tantivy.Filter.ascii_fold(),
-        tantivy.Filter.stemmer("english"),
+        *map(tantivy.Filter.stemmer, ("english", "russian", "arabic", "greek", "tamil")),
     ):
         builder = builder.filter(step)
     return builder.build()
@@ -64,7 +68,7 @@ class KeywordIndex:
         writer = self._writing()
         for key, text in rows:
             writer.delete_documents_by_term("id", key)
-            writer.add_document(tantivy.Document(id=key, text=text))
+            writer.add_document(tantivy.Document(id=key, text=segmented(text)))
 
     def delete(self, ids: Iterable[str]) -> None:
         """Removes ids. Visible after `commit`."""
@@ -125,7 +129,7 @@ class KeywordIndex:
         return found
 
     def _words(self, text: str) -> Any:
-        words = list(dict.fromkeys(self._analyser.analyze(text)))[:_TERMS]
+        words = list(dict.fromkeys(self._analyser.analyze(segmented(text))))[:_TERMS]
         if not words:
             return None
         terms = [

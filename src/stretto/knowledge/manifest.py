@@ -125,6 +125,15 @@ class Manifest:
         rows = self._rows(f"SELECT {_columns(text)} FROM documents WHERE id = ?", key)
         return _document(rows[0]) if rows else None
 
+    def row(self, key: str) -> DocumentRow | None:
+        """Everything that is kept of the document called `key`, or None."""
+        columns = f"{_columns(True)}, fingerprint, origin, pages, headings"
+        rows = self._rows(f"SELECT {columns} FROM documents WHERE id = ?", key)
+        if not rows:
+            return None
+        fingerprint, origin, pages, headings = rows[0][7:]
+        return DocumentRow(_document(rows[0]), fingerprint, origin, _pages(pages), _headings(headings))
+
     def documents(self, keys: Iterable[str] | None = None) -> dict[str, Document]:
         """All documents, or those called `keys`, by id, without their texts."""
         if keys is None:
@@ -152,6 +161,11 @@ class Manifest:
         """The chunks of a document, in order."""
         query = f"SELECT {_CHUNK} FROM chunks WHERE document = ? ORDER BY position"
         return [_chunk(row) for row in self._rows(query, document)]
+
+    def ids_of(self, documents: Sequence[str]) -> list[str]:
+        """The ids of all chunks of these documents."""
+        query = "SELECT id FROM chunks WHERE document IN (SELECT value FROM json_each(?))"
+        return [row[0] for row in self._rows(query, json.dumps(list(documents)))]
 
     def chunks(self, keys: Sequence[str]) -> dict[str, Chunk]:
         """Those of the chunks called `keys` that there are, by id."""
@@ -225,6 +239,10 @@ class Manifest:
 
 
 _CHUNK = "id, document, text, start, stop, page, headings, metadata, fingerprint"
+
+
+_pages = msgspec.json.Decoder(tuple[PageSpan, ...]).decode
+_headings = msgspec.json.Decoder(tuple[Heading, ...]).decode
 
 
 def _columns(text: bool) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from stretto.documents import Hit
 from stretto.knowledge.sentences import sentence_spans
 from stretto.knowledge.words import content
+from stretto.results import Citation
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,42 @@ def spans_of(hits: Sequence[Hit]) -> list[Span]:
                 both = terms[number] | terms[number + 1]
                 spans.append(Span(index, start, sentences[number + 1][1], both, near, True))
     return spans
+
+
+def cited_at(
+    number: int, hit: Hit, start: int, end: int, *, span: tuple[int, int] = (0, 0), score: float = 0.0
+) -> Citation:
+    """The citation of `hit.text[start:end]`, with its place in the document."""
+    chunk = hit.chunk
+    shift = chunk.start - int(chunk.metadata.get("repeated", 0))
+    return Citation(
+        number=number,
+        document=hit.document.id,
+        chunk=chunk.id,
+        quote=chunk.text[start:end],
+        page=chunk.page,
+        start=shift + start,
+        end=shift + end,
+        span=span,
+        score=round(min(1.0, max(0.0, score)), 4),
+        version=hit.document.version,
+        region=chunk.region,
+    )
+
+
+def each_passage(hits: Sequence[Hit]) -> tuple[list[Hit], list[int]]:
+    """Every passage once, the neighbours of a hit behind it as hits of their own; and whose each is."""
+    passages: list[Hit] = []
+    owners: list[int] = []
+    seen = {hit.chunk.id for hit in hits}
+    for index, hit in enumerate(hits):
+        for chunk in (hit.chunk, *hit.around):
+            if chunk is not hit.chunk and chunk.id in seen:
+                continue
+            seen.add(chunk.id)
+            passages.append(hit if chunk is hit.chunk else Hit(hit.document, chunk, hit.score))
+            owners.append(index)
+    return passages, owners
 
 
 def is_row(text: str) -> bool:

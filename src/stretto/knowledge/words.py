@@ -1,10 +1,15 @@
-"""Words compared across sentences: folded, roughly stemmed, numbers in one form. Knows no documents."""
+"""Words compared across sentences: folded, roughly stemmed, numbers in one form. Knows no documents.
+
+Where a script has no spaces, pairs of letters stand for words; see `segments`.
+"""
 
 import math
 import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
+
+from stretto.knowledge.segments import segmented
 
 _WORD = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+(?:['\u2019][^\W\d_]+)?", re.UNICODE)
 _SPELT = dict(
@@ -39,16 +44,16 @@ _COMMON = frozenset(
 
 def words(text: str) -> list[str]:
     """The words of a text in their common form; a number always begins with a digit."""
-    return [_form(word) for word in _WORD.findall(unicodedata.normalize("NFKC", text).lower())]
+    return [_form(word) for word in _told(text)]
 
 
 def content(text: str) -> set[str]:
     """The words that carry meaning: without the most common ones and single letters."""
-    return {
-        _form(word)
-        for word in _WORD.findall(unicodedata.normalize("NFKC", text).lower())
-        if word not in _COMMON and (len(word) > 1 or word.isdigit())
-    }
+    return {_form(word) for word in _told(text) if word not in _COMMON and (len(word) > 1 or word.isdigit())}
+
+
+def _told(text: str) -> list[str]:
+    return _WORD.findall(segmented(unicodedata.normalize("NFKC", text)).lower())
 
 
 def numbers(terms: Iterable[str]) -> set[str]:

@@ -7,12 +7,12 @@ import msgspec
 
 from stretto.context import RunContext
 from stretto.documents import Hit
-from stretto.events import Cited, TextDelta
-from stretto.knowledge.cite import attribute
+from stretto.events import TextDelta
 from stretto.messages import Message, ToolSpec
 from stretto.models.output import Form, Shape
 from stretto.models.protocol import ChatModel, Embedder, Reply
 from stretto.nodes.budgeted import affordable, context_for
+from stretto.nodes.cited import Citing, Sources
 from stretto.nodes.fitted import fitted
 from stretto.nodes.node import ALL_TURNS, NodeFunction, State, Update, declares, question_of
 from stretto.nodes.recall import noted
@@ -20,7 +20,7 @@ from stretto.nodes.route import Choice
 from stretto.nodes.shown import looks_text, numbered, seen, shown
 from stretto.nodes.voice import fitting, spoken
 from stretto.prompts import Prompt
-from stretto.results import Citation, Missing
+from stretto.results import Missing
 from stretto.settings import ModelSettings
 from stretto.tools import Tool
 from stretto.tools.execute import execute
@@ -37,7 +37,7 @@ def llm(
     tools: Sequence[Tool] = (),
     schema: Shape | Form | None = None,
     settings: ModelSettings | None = None,
-    cite: Embedder | bool = False,
+    cite: Citing | Embedder | bool = False,
     passages: int = 3,
     history: int | None = 4,
     max_rounds: int = 6,
@@ -52,15 +52,13 @@ def llm(
         prompt: The instructions. A Prompt may use `{{question}}`, `{{passages}}`, `{{looks}}` and `values`.
         ask: How the last user message is put to the model; the thread keeps what the person wrote.
         tools: What the model may call.
-        schema: The type the answer has to fit: `output` is an object of it, which `OutputDelta`s show grow
-            in place of raw text. An answer that does not fit is asked for once more.
+        schema: The type of `output`, which `OutputDelta`s show grow; what does not fit is asked for again.
         settings: How the model is asked.
-        cite: Attribute the answer to the hits: True by words alone, an embedder by meaning too.
+        cite: Tie the answer to the hits: True by words, an embedder by meaning too; `Citing(...)` says all.
         passages: How many hits the model is shown.
         history: How many turns are shown at least (`steady_turns`); None, or behind a summary: all that fit.
         max_rounds: How often the model may call tools before it has to answer.
-        offer: Names the one tool that the model has to call first, as `nearest(...)` does: what small models
-            choose badly is chosen for them. None, or no name: the model decides.
+        offer: Names the tool to call first, as `nearest(...)` does; None, or no name: the model decides.
         relay: What the tools return is the answer, word for word: no second call, nothing garbled.
         values: More values for the prompts, from the state.
     """
@@ -73,21 +71,30 @@ def llm(
         effects="external" if tools else "none",
     )
     async def answer(state: State, ctx: RunContext) -> Update:
-        least = _least_turns(history, state)
-        hits, turns = await context_for(state.get("hits") or (), ctx, passages=passages, history=least)
-        known = {"question": question_of(state), "passages": numbered(hits), "looks": looks_text(state)}
-        known |= values(state) if values else {}
-        conversation = noted(await shown(state, model, prompt, ask, known, turns, ctx), state)
+        found, least = state.get("hits") or (), _least_turns(history, state)
+        hits, turns = await context_for(found, ctx, passages=passages, history=least)
+        known = _known(state, hits, values)
         text = say_missing(state.get("missing") or (), ctx) if form is None else ""
+        sources = Sources(cite, hits, known["question"], ctx, checks=form is None)
+        if not tools and sources.are_silent(state):
+            return sources.abstained(text)
+        conversation = noted(await shown(state, model, prompt, ask, known, turns, ctx), state)
         down = len(ctx.run.missing)
         offered = await offer(state, ctx) if offer else None
-        added, said, output = await _talk(model, conversation, play.only(offered), form, settings, ctx)
+        voices = _Voices(model, sources.checked(affordable(model, ctx)))
+        added, said, output = await _talk(voices, conversation, play.only(offered), form, settings, ctx)
         text += said + (say_missing(ctx.run.missing[down:], ctx, before="\n\n") if form is None else "")
-        citations = await _cited(text, known["question"], hits, cite, ctx) if cite and hits else []
+        text, added, citations = await sources.settled(text, added, state)
         added[-1] = msgspec.structs.replace(added[-1], id=f"{ctx.run_id}:{ctx.node}")
         return {"messages": added, "output": text if form is None else output, "citations": citations}
 
     return answer
+
+
+def _known(state: State, hits: Sequence[Hit], values: Values | None) -> dict[str, str]:
+    """What a prompt may use."""
+    known = {"question": question_of(state), "passages": numbered(hits), "looks": looks_text(state)}
+    return {**known, **values(state)} if values else known
 
 
 def _least_turns(history: int | None, state: State) -> int:
@@ -117,8 +124,17 @@ class _Toolset(NamedTuple):
         return tuple(tool.spec for tool in self.table.values()), ModelSettings()
 
 
+class _Voices(NamedTuple):
+    """Who answers."""
+
+    own: ChatModel
+    """The model itself, for which tokens are counted."""
+    model: ChatModel
+    """The same, held to the run's budgets, its claims checked."""
+
+
 async def _talk(
-    model: ChatModel,
+    voices: _Voices,
     conversation: Sequence[Message],
     tools: _Toolset,
     form: Form | None,
@@ -128,7 +144,7 @@ async def _talk(
     """The messages up to the answer, with the rounds of tools before it, its text, and its object, if any."""
     added: list[Message] = []
     text = ""
-    own, model = model, affordable(model, ctx)
+    own, model = voices
     output: Any = None
     for number in range(tools.rounds + 1):
         specs, choice = tools.at(number)
@@ -160,18 +176,6 @@ async def _talk(
         if form is None:
             text += _pause_in(text, ctx)
     return added, text if form is None else added[-1].text, output
-
-
-async def _cited(
-    text: str, question: str, hits: Sequence[Hit], cite: Embedder | bool, ctx: RunContext
-) -> list[Citation]:
-    """The sources of the answer, each told as it is found."""
-    embedder = None if isinstance(cite, bool) else cite
-    citations = await attribute(text, hits, embedder=embedder, question=question)
-    for citation in citations:
-        ctx.run.citations.append(citation)
-        ctx.emit(Cited(citation=citation))
-    return citations
 
 
 def _pause_in(text: str, ctx: RunContext) -> str:

@@ -1,12 +1,13 @@
 """`retrieve`: searches a knowledge base for what the person asks."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from itertools import zip_longest
 from typing import Any
 
 from stretto.context import RunContext
 from stretto.documents import Hit
 from stretto.events import Retrieved
-from stretto.knowledge import KnowledgeBase, Rerank
+from stretto.knowledge import Expand, KnowledgeBase, Rerank
 from stretto.nodes.node import NodeFunction, State, Update, declares, earlier_questions, question_of
 
 MAX_QUERY = 600
@@ -21,25 +22,36 @@ def retrieve(
     query: Callable[[State], str] | None = None,
     weak: float = 0.45,
     rerank: Rerank | None = None,
+    expand: Expand = 0,
+    diversity: float = 0.0,
 ) -> NodeFunction:
     """A node that writes `hits`.
 
     Args:
         knowledge: Where to search.
         top_k: How many hits.
-        where: Equality on metadata.
-        query: What to search for; by default the question, with what this turn's pictures show.
+        where: What their metadata must be; see `stretto.knowledge.filters`.
+        query: What to search for; by default the `queries` of `rewrite`, else the question, with what this
+            turn's pictures show.
         weak: When no hit's meaning comes this close (cosine), the question may lean on the one before it
             ("and how long does that take?"): both together are searched too, and the better result is taken.
         rerank: Puts twice as many hits into a better order before the best `top_k` are taken.
+        expand: How many neighbours come with each hit, or its whole "section"; the model reads them too.
+        diversity: 0..1: how much it counts that a hit is unlike those above it.
     """
 
     async def found(query: str) -> list[Hit]:
-        hits = await knowledge.search(query, top_k=2 * top_k if rerank else top_k, where=where)
-        return (await rerank(query, hits))[:top_k] if rerank else hits
+        return await knowledge.search(
+            query, top_k=top_k, where=where, rerank=rerank, expand=expand, diversity=diversity
+        )
 
-    @declares(reads=("messages", "question", "looks"), writes=("hits",))
+    @declares(reads=("messages", "question", "looks", "queries"), writes=("hits",))
     async def search(state: State, ctx: RunContext) -> Update:
+        rewritten: Sequence[str] = () if query else state.get("queries") or ()
+        if rewritten:
+            hits = merged([await found(one) for one in rewritten])[:top_k]
+            ctx.emit(Retrieved(query="\n".join(rewritten), hits=tuple(hits)))
+            return {"hits": hits}
         asked = (query or query_of)(state)[:MAX_QUERY]
         hits = await found(asked)
         before = earlier_questions(state, most=1)
@@ -52,6 +64,16 @@ def retrieve(
         return {"hits": hits}
 
     return search
+
+
+def merged(results: Sequence[Sequence[Hit]]) -> list[Hit]:
+    """The hits of several searches, the best of each before the second of any, each passage once."""
+    best: dict[str, Hit] = {}
+    for rank in zip_longest(*results):
+        for hit in rank:
+            if hit is not None:
+                best.setdefault(hit.chunk.id, hit)
+    return list(best.values())
 
 
 def query_of(state: State) -> str:

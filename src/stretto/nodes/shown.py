@@ -22,8 +22,17 @@ def numbered(hits: Sequence[Hit]) -> str:
     blocks: list[str] = []
     for number, hit in enumerate(hits, 1):
         place = " > ".join(dict.fromkeys((hit.document.title or hit.document.id, *hit.chunk.headings)))
-        blocks.append(f"[{number}] {place}\n{hit.chunk.text.strip()}")
+        blocks.append(f"[{number}] {place}\n{_wide_text(hit).strip()}")
     return "\n\n".join(blocks)
+
+
+def _wide_text(hit: Hit) -> str:
+    """The passage with what stands around it; a table's header once."""
+    parts: list[str] = []
+    for chunk in hit.around or (hit.chunk,):
+        head = int(chunk.metadata.get("repeated", 0))
+        parts.append(chunk.text[head:] if parts and head else chunk.text)
+    return "\n\n".join(parts)
 
 
 def looks_text(state: State) -> str:

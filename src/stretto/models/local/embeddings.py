@@ -55,6 +55,11 @@ class MiniLM:
         """384."""
         return DIMENSIONS
 
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """English: what it makes of other languages is little more than chance."""
+        return ("en",)
+
     async def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """An array of shape (len(texts), 384), each row of length 1.
 
