@@ -227,9 +227,9 @@ class KnowledgeBase:
         await self.close()
 
     async def _open(self) -> Opened:
-        if self._opened is None:
+        if self._opened is None or self._opened.process != os.getpid():
             opened = await off_loop(acquire, self.folder)
-            if self._opened is None:
+            if self._opened is None or self._opened.process != os.getpid():
                 self._opened = opened
             else:  # another task of ours was quicker
                 release(opened)

@@ -81,10 +81,13 @@ class Manifest:
         return connection
 
     def _prepare(self) -> None:
-        version = self._writer.execute("PRAGMA user_version").fetchone()[0]
-        if version == 0:
-            self._writer.executescript(f"BEGIN;{_TABLES}PRAGMA user_version={SCHEMA};COMMIT;")
-        elif version != SCHEMA:
+        with self._transaction() as write:  # another process may be making them too
+            version = write.execute("PRAGMA user_version").fetchone()[0]
+            for statement in _TABLES.split(";") if version == 0 else ():
+                write.execute(statement)
+            if version == 0:
+                write.execute(f"PRAGMA user_version={SCHEMA}")
+        if version not in (0, SCHEMA):
             raise KnowledgeError(
                 f"`{self._path}` has format {version} and this version of Stretto reads {SCHEMA}; "
                 "delete its folder and add the documents again"
