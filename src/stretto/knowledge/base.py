@@ -4,21 +4,24 @@ Opening is cheap: nothing is read before the first call; chromadb, tantivy and t
 """
 
 import os
-from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence, Set
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Collection, Iterable, Mapping, Sequence, Set
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 
+from stretto.context import running_context
 from stretto.documents import Document, Hit
 from stretto.errors import ConfigError, EmbedderMismatch, KnowledgeError
 from stretto.knowledge.limits import IngestLimits
-from stretto.knowledge.opened import Opened, acquire, off_loop, release
+from stretto.knowledge.opened import Opened, off_loop
 from stretto.knowledge.place import place_of
 from stretto.knowledge.report import AddReport, Progress
 from stretto.knowledge.search import search
+from stretto.knowledge.tenancy import DEFAULT_TENANT, Tenancy, acting_for, names_of, reading_for
+from stretto.knowledge.view import View
 from stretto.models.protocol import Embedder
 from stretto.results import Citation
 
@@ -32,7 +35,7 @@ DEFAULT_EMBEDDER = "local:minilm"
 
 
 class KnowledgeBase:
-    """A collection of documents that can be searched and cited. One process owns it at a time.
+    """A collection of documents that can be searched and cited, by several processes of one user at once.
 
     Args:
         name_or_path: A bare name lives in `<root>/.stretto/knowledge/<name>`; a path is the folder itself.
@@ -54,7 +57,7 @@ class KnowledgeBase:
         self._limits = limits or IngestLimits()
         self._given = embedder if embedder is not None else DEFAULT_EMBEDDER
         self._embedder: Embedder | None = None if isinstance(self._given, str) else self._given
-        self._opened: Opened | None = None
+        self._tenancy = Tenancy(self.folder)
 
     def __repr__(self) -> str:
         return f"KnowledgeBase({self.name!r})"
@@ -65,6 +68,8 @@ class KnowledgeBase:
         progress: Progress | None = None,
         dry_run: bool = False,
         untouched: Set[str] = frozenset(),
+        tenant: str | None = None,
+        access: Collection[str] | None = None,
     ) -> AddReport:
         """Takes documents in. What has not changed since the last time is neither read nor embedded again.
 
@@ -74,19 +79,23 @@ class KnowledgeBase:
             progress: Called with (documents done, documents in all, what is being done).
             dry_run: Only says what would change: nothing is embedded or written.
             untouched: Sources, as `Document.source` names them, that need not even be looked at.
+            tenant: Whose documents they are; of the run that we are in if None, else of the default tenant,
+                whose documents are for all.
+            access: Names of groups or persons: only a search on behalf of one of them sees the documents;
+                `[]` for everyone. None: as it is, and everyone where a document is new.
 
         Raises:
-            StoreBusy: Another process owns this knowledge base.
+            StoreBusy: Another process owns the indexes and does not answer.
             EmbedderMismatch: It was built with another embedder.
             ModelNotFound: The embedding model is not here; the message says what to type.
         """
         from stretto.knowledge.ingest import Ingest  # noqa: PLC0415 (chunkers and loaders, for those who add)
         from stretto.knowledge.sources import expand  # noqa: PLC0415 (as above)
 
-        opened = await self._open()
-        self._check_embedder(opened)
+        names = None if access is None else names_of(access, "access")
         expanded = await off_loop(expand, sources, self._root, self._limits)
-        async with opened.writing():
+        async with self._tenancy.writing(acting_for(tenant)) as opened, opened.writing():
+            self._check_embedder(opened)
             ingest = Ingest(
                 opened,
                 lambda: self._embedding(opened),
@@ -95,6 +104,7 @@ class KnowledgeBase:
                 progress=progress,
                 dry_run=dry_run,
                 untouched=untouched,
+                access=names,
             )
             return await ingest.run(expanded)
 
@@ -103,68 +113,96 @@ class KnowledgeBase:
         *sources: "Source | Iterable[Source]",
         every: float = 1.0,
         progress: Progress | None = None,
+        tenant: str | None = None,
+        access: Collection[str] | None = None,
     ) -> AsyncGenerator[AddReport]:
         """Adds, and adds again whenever a file has changed, come or gone; a report each time, without an end.
 
         Args:
             sources: As in `add`.
             every: Seconds between two looks at the files. One is read when two looks saw it the same.
-            progress: As in `add`.
+            progress: As in `add`; so `tenant` and `access`.
+            tenant: Whose documents they are.
+            access: Who may see them.
         """
         from stretto.knowledge.sources import stamps  # noqa: PLC0415 (as in `add`)
         from stretto.knowledge.watch import changes  # noqa: PLC0415 (as in `add`)
 
         async for untouched in changes(lambda: stamps(sources, self._root, self._limits), every):
-            yield await self.add(*sources, progress=progress, untouched=untouched)
+            yield await self.add(
+                *sources, progress=progress, untouched=untouched, tenant=tenant, access=access
+            )
 
-    async def search(self, query: str, top_k: int = 10, where: Mapping[str, Any] | None = None) -> list[Hit]:
+    async def search(
+        self,
+        query: str,
+        top_k: int = 10,
+        where: Mapping[str, Any] | None = None,
+        *,
+        tenant: str | None = None,
+        groups: Collection[str] = (),
+    ) -> list[Hit]:
         """The passages that fit `query` best, best first.
 
         Args:
             query: A question or words; nothing in it is syntax.
             top_k: How many at most.
             where: Values that the metadata must have; `document` is the document's id.
+            tenant: On whose behalf; of the run that we are in if None. It sees its own documents and those
+                of the default tenant.
+            groups: Names that the searcher goes by: documents with an access list want one of them.
 
         Returns:
             Hits with `score` in 0..1 and `scores`: `dense` (the cosine) and `keyword` (BM25). Their documents
             carry no text: `document(id)` has it.
         """
         _check_search(query, top_k, where)
-        opened = await self._open()
-        self._check_embedder(opened)
-        if not query.strip() or opened.manifest.counts()[1] == 0:
-            return []
-        vector = await self._vector(opened, query)
-        return await off_loop(search, opened, query, vector, top_k=top_k, where=where)
+        names = names_of(groups, "groups")
+        async with self._tenancy.reading(reading_for(tenant)) as bases:
+            bases = [opened for opened in bases if opened.manifest.counts()[1]]
+            for opened in bases:
+                self._check_embedder(opened)
+            if not query.strip() or not bases:
+                return []
+            vector = await self._vector(bases[0], query)
+            view = View(bases, names)
+            return await off_loop(search, view, query, vector, top_k=top_k, where=where)
 
     async def embed(self, texts: Sequence[str]) -> "NDArray[np.float32]":
         """The vectors of `texts` by its embedder: an array of shape (len(texts), dimensions)."""
-        return await (await self._embedding(await self._open())).embed(texts)
+        async with self._tenancy.reading(DEFAULT_TENANT) as (opened,):
+            return await (await self._embedding(opened)).embed(texts)
 
     async def _vector(self, opened: Opened, query: str) -> "NDArray[np.float32]":
         embedder = await self._embedding(opened)
         return (await embedder.embed([query]))[0]
 
-    async def document(self, key: str) -> Document:
-        """The document called `key`, with its text; raises KnowledgeError when there is none."""
-        found = await off_loop((await self._open()).manifest.document, key)
+    async def document(
+        self, key: str, *, tenant: str | None = None, groups: Collection[str] = ()
+    ) -> Document:
+        """The document called `key`, with its text; raises KnowledgeError when the reader sees none."""
+        async with self._viewing(tenant, groups) as view:
+            found = await off_loop(view.manifest.document, key)
         if found is None:
             raise KnowledgeError(f"`{self.name}` has no document `{key}`; `stretto kb status` lists them")
         return found
 
-    async def documents(self) -> list[Document]:
-        """All documents by id, without their texts."""
-        return list((await off_loop((await self._open()).manifest.documents)).values())
+    async def documents(self, *, tenant: str | None = None, groups: Collection[str] = ()) -> list[Document]:
+        """All documents that the reader sees, by id, without their texts; see `search`."""
+        async with self._viewing(tenant, groups) as view:
+            return list((await off_loop(view.manifest.documents)).values())
 
-    async def resolve(self, citation: Citation) -> Hit:
-        """The passage that `citation` points at.
+    async def resolve(
+        self, citation: Citation, *, tenant: str | None = None, groups: Collection[str] = ()
+    ) -> Hit:
+        """The passage that `citation` points at, for a reader who may see it; see `search`.
 
         Raises:
             KnowledgeError: The passage is not there any more, or does not say what the citation quotes.
         """
-        manifest = (await self._open()).manifest
-        chunk = (await off_loop(manifest.chunks, [citation.chunk])).get(citation.chunk)
-        document = await off_loop(manifest.document, citation.document)
+        async with self._viewing(tenant, groups) as view:
+            chunk = (await off_loop(view.manifest.chunks, [citation.chunk])).get(citation.chunk)
+            document = await off_loop(view.manifest.document, citation.document)
         if chunk is None or document is None or chunk.document != document.id:
             raise KnowledgeError(
                 f"the passage cited from `{citation.document}` is not in `{self.name}` any more"
@@ -177,13 +215,12 @@ class KnowledgeBase:
             )
         return Hit(_without_text(document), chunk, citation.score)
 
-    async def remove(self, source: str | os.PathLike[str]) -> list[str]:
+    async def remove(self, source: str | os.PathLike[str], *, tenant: str | None = None) -> list[str]:
         """Removes a document by id, path or URL, or all that a folder or glob brought; returns their ids."""
         from stretto.knowledge.ingest import clean_indexes  # noqa: PLC0415 (as in `add`)
 
-        opened = await self._open()
         text = os.fspath(source)
-        async with opened.writing():
+        async with self._tenancy.writing(acting_for(tenant)) as opened, opened.writing():
             found = await off_loop(_matching, opened, text, self._root)
             if not found:
                 raise KnowledgeError(
@@ -193,47 +230,55 @@ class KnowledgeBase:
             await off_loop(clean_indexes, opened)
         return found
 
-    async def status(self) -> dict[str, Any]:
-        """What is in it: `name`, `folder`, `documents`, `chunks`, `embedder`, `dimensions`, `sources`."""
-        opened = await self._open()
-        documents, chunks = await off_loop(opened.manifest.counts)
-        name, dimensions = opened.manifest.embedder() or (None, None)
-        return {
-            "name": self.name,
-            "folder": str(self.folder),
-            "documents": documents,
-            "chunks": chunks,
-            "embedder": name,
-            "dimensions": dimensions,
-            "sources": sorted(await off_loop(opened.manifest.documents)),
-        }
+    async def status(self, *, tenant: str | None = None) -> dict[str, Any]:
+        """What a tenant's own part holds, for who looks after it: access lists do not count here.
+
+        `name`, `folder`, `tenant`, `tenants`, `documents`, `chunks`, `embedder`, `dimensions`, `owner` (the
+        process that has the indexes open, None where none has), `sources`.
+        """
+        whose = reading_for(tenant)
+        tenants = await self._tenancy.tenants()
+        if whose not in tenants:
+            raise KnowledgeError(f"`{self.name}` has nothing of the tenant `{whose}`")
+        async with self._tenancy.writing(whose) as opened:
+            documents, chunks = await off_loop(opened.manifest.counts)
+            name, dimensions = opened.manifest.embedder() or (None, None)
+            return {
+                "name": self.name,
+                "folder": str(opened.folder),
+                "tenant": whose,
+                "tenants": tenants if running_context() is None else [whose],
+                "documents": documents,
+                "chunks": chunks,
+                "embedder": name,
+                "dimensions": dimensions,
+                "owner": opened.owner(),
+                "sources": sorted(await off_loop(opened.manifest.documents)),
+            }
 
     async def close(self) -> None:
         """Gives the folder free, and closes the embedder if it was made here. May be called twice."""
-        opened, self._opened = self._opened, None
-        if opened is not None:
-            await off_loop(release, opened)
+        await self._tenancy.close()
         if isinstance(self._given, str) and self._embedder is not None:
             embedder, self._embedder = self._embedder, None
             await embedder.close()
 
     async def __aenter__(self) -> Self:
-        await self._open()
-        return self
+        async with self._tenancy.reading(DEFAULT_TENANT):
+            return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
 
-    async def _open(self) -> Opened:
-        if self._opened is None or self._opened.process != os.getpid():
-            opened = await off_loop(acquire, self.folder)
-            if self._opened is None or self._opened.process != os.getpid():
-                self._opened = opened
-            else:  # another task of ours was quicker
-                release(opened)
-        return self._opened
+    @asynccontextmanager
+    async def _viewing(self, tenant: str | None, groups: Collection[str]) -> AsyncGenerator[View]:
+        names = names_of(groups, "groups")
+        async with self._tenancy.reading(reading_for(tenant)) as bases:
+            view = View(bases, names)
+            await off_loop(view.manifest.state)
+            yield view
 
     def _check_embedder(self, opened: Opened) -> None:
         stored = opened.manifest.embedder()

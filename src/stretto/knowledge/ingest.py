@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
+
 from stretto.documents import Document
 from stretto.errors import KnowledgeError, StrettoError
 from stretto.knowledge.chunkers.identity import Prepared, indexed_text, prepare
@@ -37,6 +39,7 @@ class Ingest:
         progress: Called before each document, and while chunks are embedded.
         dry_run: Whether nothing is embedded and written; the report says what would be.
         untouched: Sources that are known not to have changed: they are not even hashed.
+        access: Who may see what is added; None: as it is, and everyone where it is new.
     """
 
     def __init__(
@@ -49,10 +52,12 @@ class Ingest:
         progress: Progress | None,
         dry_run: bool = False,
         untouched: Set[str] = frozenset(),
+        access: Sequence[str] | None = None,
     ) -> None:
         self._opened, self._manifest = opened, opened.manifest
         self._embedder, self._root, self._limits = embedder, root, limits
         self._progress, self._dry_run, self._untouched = progress, dry_run, untouched
+        self._access = None if access is None else tuple(sorted(set(access)))
         self._conversion = Conversion(limits)
         self._report = AddReport()
         self._batch: list[tuple[DocumentRow, list[Prepared], list[Prepared]]] = []
@@ -101,15 +106,22 @@ class Ingest:
         if known and known[0] == content.fingerprint():
             if known[1:] != (item.source, item.origin or known[2]) and not self._dry_run:
                 self._manifest.set_source(name, item.source, item.origin or known[2])
+            self._let_see(name)
             self._report.unchanged.append(name)
             return
         read = await self._conversion.read(content.order)
         row, prepared = await off_loop(_prepared, item, content, read, name, known[2] if known else "")
+        seen_by = self._manifest.access_of(name) or () if self._access is None else self._access
+        row = msgspec.structs.replace(row, access=seen_by)
         stored = {row.chunk.id: row.fingerprint for row in self._manifest.chunks_of(name)}
         new = [part for part in prepared if stored.get(part.chunk.id) != part.fingerprint]
         self._batch.append((row, prepared, new))
         self._report.warnings.extend((name, warning) for warning in read.loaded.warnings)
         (self._report.changed if known else self._report.added).append(name)
+
+    def _let_see(self, name: str) -> None:
+        if self._access is not None and not self._dry_run and self._manifest.access_of(name) != self._access:
+            self._manifest.set_access(name, self._access)
 
     def _name_for(self, item: Item) -> str:
         """The id of the item's document: the one it has, else its name, made longer while that is taken."""

@@ -9,7 +9,7 @@ import threading
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from stretto._internal.private import private_folder
 from stretto.errors import ConfigError
@@ -21,6 +21,7 @@ from stretto.knowledge.owner.shared import SharedKeywords, SharedVectors
 
 P = ParamSpec("P")
 T = TypeVar("T")
+_REMEMBERED = 16
 
 
 class Opened:
@@ -30,6 +31,9 @@ class Opened:
         self.folder = folder
         self.references = 0
         self.process = os.getpid()
+        self.remembered: dict[Any, Any] = {}
+        """What searches have worked out, with the state of the manifest that it holds for."""
+        self._remembering = threading.Lock()
         self._write = threading.Lock()
         self._short: bool | None = None
         self._keywords: SharedKeywords | None = None
@@ -45,6 +49,10 @@ class Opened:
     def owns(self) -> bool:
         """Whether the indexes are open in this process."""
         return self._role.owns
+
+    def owner(self) -> int | None:
+        """The id of the process that has the indexes open, if any."""
+        return self._role.owner()
 
     @property
     def vectors(self) -> SharedVectors:
@@ -64,6 +72,14 @@ class Opened:
             chunks = self.manifest.counts()[1]
             self._short = self.vectors.count() < chunks or self.keywords.count() < chunks
         return self._role.at(work)
+
+    def remember(self, key: Any, value: Any) -> None:
+        """Keeps `value`, and forgets the oldest of what is kept."""
+        with self._remembering:
+            self.remembered.pop(key, None)
+            self.remembered[key] = value
+            while len(self.remembered) > _REMEMBERED:
+                self.remembered.pop(next(iter(self.remembered)))
 
     def lacks_chunks(self) -> bool:
         """Whether an index is not there, or was found to hold less than the manifest when first used."""

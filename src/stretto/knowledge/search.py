@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from stretto.documents import Chunk, Document, Hit
 from stretto.knowledge.opened import Opened
+from stretto.knowledge.view import View
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,7 +24,12 @@ _TRIES = 20
 
 
 def search(
-    opened: Opened, query: str, vector: "NDArray[np.float32]", *, top_k: int, where: Mapping[str, Any] | None
+    opened: Opened | View,
+    query: str,
+    vector: "NDArray[np.float32]",
+    *,
+    top_k: int,
+    where: Mapping[str, Any] | None,
 ) -> list[Hit]:
     """The best `top_k` chunks that fit `where`, best first, all of one state of the knowledge base."""
     hits: list[Hit] = []
@@ -36,7 +42,11 @@ def search(
 
 
 def _searched(
-    opened: Opened, query: str, vector: "NDArray[np.float32]", top_k: int, where: Mapping[str, Any] | None
+    opened: Opened | View,
+    query: str,
+    vector: "NDArray[np.float32]",
+    top_k: int,
+    where: Mapping[str, Any] | None,
 ) -> list[Hit]:
     depth, most = max(DEPTH, top_k), opened.manifest.counts()[1]
     while True:
@@ -50,7 +60,7 @@ def _searched(
 
 
 def _scored(
-    opened: Opened,
+    opened: Opened | View,
     query: str,
     vector: "NDArray[np.float32]",
     dense: dict[str, float],
@@ -94,7 +104,7 @@ def _normalised(values: Sequence[float]) -> list[float]:
 
 
 def _resolved(
-    opened: Opened,
+    opened: Opened | View,
     ranked: Sequence[tuple[str, float, float, float]],
     top_k: int,
     where: Mapping[str, Any] | None,

@@ -1,6 +1,6 @@
 """`retrieve`: searches a knowledge base for what the person asks."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from stretto.context import RunContext
@@ -21,6 +21,7 @@ def retrieve(
     query: Callable[[State], str] | None = None,
     weak: float = 0.45,
     rerank: Rerank | None = None,
+    groups: Callable[[RunContext], Collection[str]] | None = None,
 ) -> NodeFunction:
     """A node that writes `hits`.
 
@@ -32,20 +33,28 @@ def retrieve(
         weak: When no hit's meaning comes this close (cosine), the question may lean on the one before it
             ("and how long does that take?"): both together are searched too, and the better result is taken.
         rerank: Puts twice as many hits into a better order before the best `top_k` are taken.
+        groups: The names that the run's person goes by, for documents with an access list; by default what
+            `deps` has as `groups`. The tenant is the run's.
     """
 
-    async def found(query: str) -> list[Hit]:
-        hits = await knowledge.search(query, top_k=2 * top_k if rerank else top_k, where=where)
+    async def found(query: str, ctx: RunContext) -> list[Hit]:
+        hits = await knowledge.search(
+            query,
+            top_k=2 * top_k if rerank else top_k,
+            where=where,
+            tenant=ctx.run.tenant,
+            groups=(groups or groups_of)(ctx),
+        )
         return (await rerank(query, hits))[:top_k] if rerank else hits
 
     @declares(reads=("messages", "question", "looks"), writes=("hits",))
     async def search(state: State, ctx: RunContext) -> Update:
         asked = (query or query_of)(state)[:MAX_QUERY]
-        hits = await found(asked)
+        hits = await found(asked, ctx)
         before = earlier_questions(state, most=1)
         if before and query is None and _closeness(hits) < weak:
             wider = f"{before[0]}\n{asked}"[:MAX_QUERY]
-            more = await found(wider)
+            more = await found(wider, ctx)
             if _closeness(more) > _closeness(hits):
                 asked, hits = wider, more
         ctx.emit(Retrieved(query=asked, hits=tuple(hits)))
@@ -57,6 +66,13 @@ def retrieve(
 def query_of(state: State) -> str:
     """The question, and behind it what the turn's pictures show."""
     return "\n".join([question_of(state), *(look.text for look in state.get("looks") or ())])
+
+
+def groups_of(ctx: RunContext) -> Collection[str]:
+    """The names that the run's person goes by: `groups` of `deps`, as a key or an attribute; else none."""
+    deps = ctx.deps
+    found = deps.get("groups") if isinstance(deps, Mapping) else getattr(deps, "groups", None)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    return found or ()  # pyright: ignore[reportUnknownVariableType]
 
 
 def _closeness(hits: list[Hit]) -> float:

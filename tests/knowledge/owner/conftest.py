@@ -13,6 +13,9 @@ from stretto.errors import StrettoError
 from stretto.knowledge import KnowledgeBase
 from stretto.testing.embedder import HashingEmbedder
 
+def opened(kb):
+    return kb._tenancy._opened.get(kb.folder)
+
 async def told(kb, order):
     match order:
         case ["add", *texts]:
@@ -25,7 +28,7 @@ async def told(kb, order):
         case ["status"]:
             return (await kb.status())["chunks"]
         case ["owns"]:
-            return bool(kb._opened and kb._opened.owns)
+            return bool(opened(kb) and opened(kb).owns)
 
 async def main():
     async with KnowledgeBase(sys.argv[1], embedder=HashingEmbedder()) as kb:

@@ -27,6 +27,10 @@ async def kb(tmp_path):
         yield base
 
 
+def opened(kb):
+    return kb._tenancy._opened[kb.folder]
+
+
 async def texts(kb, query):
     return [hit.text for hit in await kb.search(query)]
 
@@ -38,7 +42,7 @@ async def test_three_processes_answer_at_once_and_each_finds_what_another_added_
         texts(kb, "warranty"), one.do("search", "warranty"), two.do("search", "warranty")
     )
     assert found == [["first speaks of a warranty."]] * 3
-    assert [kb._opened.owns, await one.do("owns"), await two.do("owns")] == [True, False, False]
+    assert [opened(kb).owns, await one.do("owns"), await two.do("owns")] == [True, False, False]
     for number, adder in enumerate((one, two, kb)):
         text = f"new{number} speaks of topic{number}."
         if adder is kb:
@@ -68,7 +72,7 @@ async def test_when_the_owner_ends_another_takes_over_and_nothing_is_lost(kb, ot
     assert (await client.do("search", "topic7"))[0] == "d7 speaks of topic7."
     assert (await client.do("search", "lateness"))[0] == "late speaks of lateness."
     assert await client.do("owns")
-    assert (await texts(kb, "topic9"))[0] == "d9 speaks of topic9." and not kb._opened.owns
+    assert (await texts(kb, "topic9"))[0] == "d9 speaks of topic9." and not opened(kb).owns
     assert await client.do("status") == 51
 
 
@@ -83,8 +87,8 @@ async def test_an_owner_killed_under_an_ingest_of_another_process_loses_nothing(
 
     documents = [Document(id=f"d{n}", text=f"Document {n} speaks of topic{n}.") for n in range(400)]
     report = await kb.add(documents, progress=tell)
-    assert killed and len(report.added) == 400 and kb._opened.owns
-    assert kb._opened.vectors.count() == kb._opened.keywords.count() == 401
+    assert killed and len(report.added) == 400 and opened(kb).owns
+    assert opened(kb).vectors.count() == opened(kb).keywords.count() == 401
     for n in (3, 250, 399):
         assert (await texts(kb, f"topic{n}"))[0] == f"Document {n} speaks of topic{n}."
     assert (await texts(kb, "oldness"))[0] == "old speaks of oldness."
@@ -97,7 +101,7 @@ async def test_two_writers_wait_for_each_other(kb, other):
         two.do("add", *(f"b{n} speaks of two{n}." for n in range(40))),
         kb.add(Document(id=f"c{n}", text=f"c{n} speaks of three{n}.") for n in range(40)),
     )
-    assert await one.do("status") == 120 == kb._opened.vectors.count() == kb._opened.keywords.count()
+    assert await one.do("status") == 120 == opened(kb).vectors.count() == opened(kb).keywords.count()
     for query in ("one7", "two8", "three9"):
         assert query in (await two.do("search", query))[0]
 
@@ -115,7 +119,7 @@ async def test_an_owner_that_does_not_answer_is_named_with_what_to_do(kb, other,
         await fresh.search("warranty")
     await fresh.close()
     await owner.kill()
-    assert await texts(kb, "warranty") and kb._opened.owns
+    assert await texts(kb, "warranty") and opened(kb).owns
 
 
 async def test_the_socket_is_for_its_user_only_and_goes_with_the_owner(kb, tmp_path):
@@ -134,7 +138,7 @@ async def test_a_folder_with_a_long_path_listens_in_the_users_own_place(tmp_path
     owner = await other(folder)
     await owner.do("add", "first speaks of a warranty.")
     async with KnowledgeBase(folder, embedder=HashingEmbedder()) as kb:
-        assert await texts(kb, "warranty") and not kb._opened.owns
+        assert await texts(kb, "warranty") and not opened(kb).owns
         (socket,) = (run / "stretto").iterdir()
         assert stat.S_IMODE(socket.parent.stat().st_mode) == 0o700
         socket.parent.chmod(0o755)
@@ -167,15 +171,17 @@ import asyncio, os, sys
 from stretto.knowledge import KnowledgeBase
 from stretto.testing.embedder import HashingEmbedder
 kb = KnowledgeBase({str(tmp_path / "kb")!r}, embedder=HashingEmbedder())
+def opened(kb):
+    return kb._tenancy._opened[kb.folder]
 async def found():
     return [hit.text for hit in await kb.search("warranty")]
-assert asyncio.run(found()) and kb._opened.owns
+assert asyncio.run(found()) and opened(kb).owns
 child = os.fork()
 if child == 0:
-    assert asyncio.run(found()) and not kb._opened.owns
+    assert asyncio.run(found()) and not opened(kb).owns
     print("asked", flush=True)
     sys.stdin.readline()
-    assert asyncio.run(found()) and not kb._opened.owns  # the parent has gone
+    assert asyncio.run(found()) and not opened(kb).owns  # the parent has gone
     print("asked another", flush=True)
     os._exit(0)
 sys.stdin.close()

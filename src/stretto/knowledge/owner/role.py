@@ -1,5 +1,6 @@
 """Whether this process owns a folder's indexes or asks their owner; decided anew when the owner has ended."""
 
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -77,6 +78,18 @@ class Role:
     def owns(self) -> bool:
         """Whether this process is the owner now."""
         return isinstance(self._role, _Owner)
+
+    def owner(self) -> int | None:
+        """The id of the process that owns the indexes; None when none does."""
+        lock = FileLock(self._folder / "owner.lock")
+        if self.owns:
+            return os.getpid()
+        if lock.take():
+            lock.release()
+            return None
+        with suppress(msgspec.DecodeError):
+            return msgspec.json.decode(lock.note(), type=Address).pid
+        return None
 
     def at(self, work: Callable[[Indexes], T]) -> T:
         """What `work` returns; it is called again when the owner ended meanwhile, so it must bear that.

@@ -1,0 +1,244 @@
+"""What one searcher may see of the bases that hold it, in the shape that a search reads: `Opened`'s own.
+
+A filter comes in here and nowhere else, so that both legs, the fusion and the hits see the same: chunks under
+an access list that the searcher is not on do not exist. The index brings more candidates than were asked for,
+and the manifest says which of them count; under a narrow filter all allowed chunks are compared instead.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from stretto.documents import Chunk, Document
+from stretto.knowledge.opened import Opened
+from stretto.knowledge.owner.indexes import Scored
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Vectors = NDArray[np.float32]
+
+NARROW = 0.1
+"""The share of chunks below which all that are allowed are compared."""
+_SPARE = 1.3
+"""How many times what the share suggests is asked of the index."""
+_EXACT_MOST = 20_000
+"""Chunks that are compared one by one rather than dug out of an index that ranks them low."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Allowed:
+    """The access lists that one searcher is on, at one state of the manifest. `lists` None: all there are."""
+
+    lists: tuple[int, ...] | None
+    chunks: int
+    of: int
+
+    @property
+    def share(self) -> float:
+        return self.chunks / self.of if self.of else 1.0
+
+
+class _Part:
+    """One base, as the searcher sees it. `refresh` begins each try of a search."""
+
+    def __init__(self, opened: Opened, groups: frozenset[str]) -> None:
+        self.opened, self._groups = opened, groups
+        self._allowed = _Allowed((), 0, 0)
+
+    def refresh(self) -> int:
+        """The manifest's state, and with it what is allowed."""
+        state = self.opened.manifest.state()
+        key = ("allowed", self._groups)
+        known = self.opened.remembered.get(key)
+        if known is None or known[0] != state:
+            rows = self.opened.manifest.access_lists()
+            mine = [(number, count) for number, names, count in rows if not names or names & self._groups]
+            lists = None if len(mine) == len(rows) else tuple(number for number, _ in mine)
+            known = state, _Allowed(lists, sum(count for _, count in mine), sum(row[2] for row in rows))
+            self.opened.remember(key, known)
+        self._allowed = known[1]
+        return state
+
+    @property
+    def lists(self) -> tuple[int, ...] | None:
+        """The access lists that count; None: all."""
+        return self._allowed.lists
+
+    @property
+    def chunks(self) -> int:
+        """How many chunks there are for the searcher."""
+        return self._allowed.chunks
+
+    def nearest(self, vector: "Vectors", n: int) -> Scored:
+        """The `n` nearest allowed chunks with their cosine."""
+        allowed = self._allowed
+        if allowed.lists is None:
+            return self.opened.vectors.query(vector, n)
+        if not allowed.chunks:
+            return []
+        if allowed.share < NARROW:
+            return self._exact(vector, n)
+        return self._dug(
+            lambda deep: self.opened.vectors.query(vector, deep),
+            n,
+            lambda: self._exact(vector, n) if allowed.chunks <= _EXACT_MOST else None,
+        )
+
+    def best(self, text: str, n: int) -> Scored:
+        """The `n` best allowed chunks with their keyword score."""
+        allowed = self._allowed
+        if allowed.lists is None:
+            return self.opened.keywords.query(text, n)
+        if not allowed.chunks:
+            return []
+        if 4 * allowed.chunks <= n * _SPARE / allowed.share:  # a candidate costs a quarter of a named id
+            return self._named(text, n)
+        return self._dug(lambda deep: self.opened.keywords.query(text, deep), n, lambda: None)
+
+    def _dug(self, query: Callable[[int], Scored], n: int, otherwise: Callable[[], Scored | None]) -> Scored:
+        allowed = self._allowed
+        deep = min(allowed.of, int(n * _SPARE / allowed.share) + 20)
+        while True:
+            found = query(deep)
+            here = self.opened.manifest.present([key for key, _ in found], allowed.lists)
+            kept = [pair for pair in found if pair[0] in here]
+            if len(kept) >= min(n, allowed.chunks) or len(found) < deep or deep >= allowed.of:
+                return kept[:n]
+            instead = otherwise()
+            if instead is not None:
+                return instead
+            deep = min(allowed.of, deep * 4)
+
+    def _named(self, text: str, n: int) -> Scored:
+        ids = list(self.opened.manifest.under(self._allowed.lists or ()))
+        found = [pair for pair in self.opened.keywords.scores(text, ids).items() if pair[1] > 0]
+        return sorted(found, key=lambda pair: (-pair[1], pair[0]))[:n]
+
+    def _exact(self, vector: "Vectors", n: int) -> Scored:
+        import numpy as np  # noqa: PLC0415 (loads with the first vector)
+
+        ids, matrix = self._matrix()
+        if not ids:
+            return []
+        cosines = matrix @ (vector / (float(np.linalg.norm(vector)) or 1.0))
+        most = min(n, len(ids))
+        top = np.argpartition(-cosines, most - 1)[:most]
+        ranked = top[np.argsort(-cosines[top], kind="stable")]
+        return [(ids[index], float(cosines[index])) for index in ranked.tolist()]
+
+    def _matrix(self) -> "tuple[list[str], Vectors]":
+        """The allowed chunks' vectors, of length 1: kept, and brought up to date by what has changed."""
+        import numpy as np  # noqa: PLC0415 (as above)
+
+        state, lists = self.opened.manifest.state(), self._allowed.lists or ()
+        key = ("matrix", lists)
+        known = self.opened.remembered.get(key)
+        if known is not None and known[0] == state:
+            return known[1], known[2]
+        prints = self.opened.manifest.under(lists)
+        rows: dict[str, Vectors] = {}
+        if known is not None:
+            rows = {
+                each: row
+                for each, row in zip(known[1], known[2], strict=True)
+                if prints.get(each) == known[3].get(each)
+            }
+        for each, row in self.opened.vectors.vectors([each for each in prints if each not in rows]).items():
+            rows[each] = row / (float(np.linalg.norm(row)) or 1.0)
+        ids = [each for each in prints if each in rows]
+        matrix = np.stack([rows[each] for each in ids]) if ids else np.zeros((0, 1), dtype=np.float32)
+        self.opened.remember(key, (state, ids, matrix, {each: prints[each] for each in ids}))
+        return ids, matrix
+
+
+class View:
+    """Some bases as one, as far as a searcher in `groups` may see them; the first go before the others."""
+
+    def __init__(self, bases: Sequence[Opened], groups: Collection[str]) -> None:
+        parts = [_Part(opened, frozenset(groups)) for opened in bases]
+        self.manifest = _Manifest(parts)
+        self.vectors = _Vectors(parts)
+        self.keywords = _Keywords(parts)
+
+
+class _Manifest:
+    def __init__(self, parts: Sequence[_Part]) -> None:
+        self._parts = parts
+
+    def state(self) -> tuple[int, ...]:
+        """Another value after each write."""
+        return tuple(part.refresh() for part in self._parts)
+
+    def counts(self) -> tuple[int, int]:
+        """No documents are counted, only chunks."""
+        return 0, sum(part.chunks for part in self._parts)
+
+    def present(self, keys: Sequence[str]) -> set[str]:
+        """Which of `keys` are chunks."""
+        return {key for part in self._parts for key in part.opened.manifest.present(keys, part.lists)}
+
+    def chunks(self, keys: Sequence[str]) -> dict[str, Chunk]:
+        """Chunks by id."""
+        found: dict[str, Chunk] = {}
+        for part in reversed(self._parts):
+            allowed = keys if part.lists is None else list(part.opened.manifest.present(keys, part.lists))
+            found |= part.opened.manifest.chunks(allowed)
+        return found
+
+    def documents(self, keys: Iterable[str] | None = None) -> dict[str, Document]:
+        """Documents by id, without their texts."""
+        found: dict[str, Document] = {}
+        for part in reversed(self._parts):
+            found |= part.opened.manifest.documents(keys, part.lists)
+        return found
+
+    def document(self, key: str) -> Document | None:
+        """The document with its text, or None."""
+        for part in self._parts:
+            if part.opened.manifest.documents([key], part.lists):
+                return part.opened.manifest.document(key)
+        return None
+
+
+class _Vectors:
+    def __init__(self, parts: Sequence[_Part]) -> None:
+        self._parts = parts
+
+    def query(self, vector: "Vectors", n: int) -> Scored:
+        """The nearest of all."""
+        return _merged([part.nearest(vector, n) for part in self._parts], n)
+
+    def vectors(self, ids: Sequence[str]) -> "dict[str, Vectors]":
+        """Vectors by id."""
+        found: dict[str, Vectors] = {}
+        for part in self._parts:
+            found |= part.opened.vectors.vectors([key for key in ids if key not in found])
+        return found
+
+
+class _Keywords:
+    def __init__(self, parts: Sequence[_Part]) -> None:
+        self._parts = parts
+
+    def query(self, text: str, n: int) -> Scored:
+        """The best of all."""
+        return _merged([part.best(text, n) for part in self._parts], n)
+
+    def scores(self, text: str, ids: Sequence[str]) -> dict[str, float]:
+        """Scores by id: where a base does not hold one, 0."""
+        found = dict.fromkeys(ids, 0.0)
+        for part in self._parts:
+            for key, score in part.opened.keywords.scores(text, ids).items():
+                found[key] = max(found[key], score)
+        return found
+
+
+def _merged(found: Sequence[Scored], n: int) -> Scored:
+    if len(found) == 1:
+        return found[0]
+    best: dict[str, float] = {}
+    for key, score in (pair for scored in found for pair in scored):
+        best[key] = max(score, best.get(key, score))
+    return sorted(best.items(), key=lambda pair: (-pair[1], pair[0]))[:n]
