@@ -11,7 +11,7 @@ from stretto.knowledge.base import KnowledgeBase
 from stretto.knowledge.cite import attribute
 from stretto.knowledge.evidence import nearest_quotes
 from stretto.knowledge.limits import IngestLimits
-from stretto.knowledge.report import AddReport, Progress
+from stretto.knowledge.report import AddReport, Progress, RebuildReport, VerifyReport
 from stretto.knowledge.rerank import Rerank, by_sentence
 
 __all__ = [
@@ -19,7 +19,9 @@ __all__ = [
     "IngestLimits",
     "KnowledgeBase",
     "Progress",
+    "RebuildReport",
     "Rerank",
+    "VerifyReport",
     "attribute",
     "by_sentence",
     "nearest_quotes",

@@ -5,20 +5,19 @@ Opening is cheap: nothing is read before the first call; chromadb, tantivy and t
 
 import os
 from collections.abc import AsyncGenerator, Collection, Iterable, Mapping, Sequence, Set
-from contextlib import asynccontextmanager, suppress
-from pathlib import Path
+from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-import msgspec
-
 from stretto.context import running_context
 from stretto.documents import Document, Hit
-from stretto.errors import ConfigError, EmbedderMismatch, KnowledgeError
+from stretto.errors import KnowledgeError
+from stretto.knowledge.checks import check_search, folders_of, matching, without_text
+from stretto.knowledge.embedding import Embedding
 from stretto.knowledge.limits import IngestLimits
 from stretto.knowledge.opened import Opened, off_loop
 from stretto.knowledge.place import place_of
-from stretto.knowledge.report import AddReport, Progress
+from stretto.knowledge.report import AddReport, Progress, RebuildReport, VerifyReport
 from stretto.knowledge.search import search
 from stretto.knowledge.tenancy import DEFAULT_TENANT, Tenancy, acting_for, names_of, reading_for
 from stretto.knowledge.view import View
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from stretto.knowledge.chunkers.passages import PassageSizes
     from stretto.knowledge.sources import Source
 
 DEFAULT_EMBEDDER = "local:minilm"
@@ -55,8 +55,7 @@ class KnowledgeBase:
     ) -> None:
         self.name, self.folder, self._root = place_of(name_or_path, root)
         self._limits = limits or IngestLimits()
-        self._given = embedder if embedder is not None else DEFAULT_EMBEDDER
-        self._embedder: Embedder | None = None if isinstance(self._given, str) else self._given
+        self._embedding = Embedding(embedder if embedder is not None else DEFAULT_EMBEDDER, self.name)
         self._tenancy = Tenancy(self.folder)
 
     def __repr__(self) -> str:
@@ -89,22 +88,59 @@ class KnowledgeBase:
             EmbedderMismatch: It was built with another embedder.
             ModelNotFound: The embedding model is not here; the message says what to type.
         """
+        return await self._add(sources, progress, dry_run, untouched=untouched, tenant=tenant, access=access)
+
+    async def sync(
+        self,
+        *folders: str | os.PathLike[str],
+        progress: Progress | None = None,
+        dry_run: bool = False,
+        tenant: str | None = None,
+        access: Collection[str] | None = None,
+    ) -> AddReport:
+        """Makes the base hold what the folders hold: as `add`, and nothing else from below them stays.
+
+        Args:
+            folders: They have to be there: a drive that is not mounted empties no base.
+            progress: As in `add`; so `dry_run`, `tenant` and `access`.
+            dry_run: Only says what would change.
+            tenant: Whose documents they are.
+            access: Who may see them.
+
+        Raises:
+            MediaNotFound: One is not a folder; nothing was changed.
+        """
+        mirrored = await off_loop(folders_of, folders, self._root)
+        return await self._add(folders, progress, dry_run, mirrored=mirrored, tenant=tenant, access=access)
+
+    async def _add(
+        self,
+        sources: "Sequence[Source | Iterable[Source]]",
+        progress: Progress | None,
+        dry_run: bool,
+        *,
+        tenant: str | None,
+        access: Collection[str] | None,
+        untouched: Set[str] = frozenset(),
+        mirrored: Sequence[str] = (),
+    ) -> AddReport:
         from stretto.knowledge.ingest import Ingest  # noqa: PLC0415 (chunkers and loaders, for those who add)
         from stretto.knowledge.sources import expand  # noqa: PLC0415 (as above)
 
         names = None if access is None else names_of(access, "access")
         expanded = await off_loop(expand, sources, self._root, self._limits)
         async with self._tenancy.writing(acting_for(tenant)) as opened, opened.writing():
-            self._check_embedder(opened)
+            self._embedding.check(opened)
             ingest = Ingest(
                 opened,
-                lambda: self._embedding(opened),
+                lambda: self._embedding.of(opened),
                 root=self._root,
                 limits=self._limits,
                 progress=progress,
                 dry_run=dry_run,
                 untouched=untouched,
                 access=names,
+                mirrored=mirrored,
             )
             return await ingest.run(expanded)
 
@@ -156,25 +192,35 @@ class KnowledgeBase:
             Hits with `score` in 0..1 and `scores`: `dense` (the cosine) and `keyword` (BM25). Their documents
             carry no text: `document(id)` has it.
         """
-        _check_search(query, top_k, where)
+        check_search(query, top_k, where)
         names = names_of(groups, "groups")
         async with self._tenancy.reading(reading_for(tenant)) as bases:
             bases = [opened for opened in bases if opened.manifest.counts()[1]]
-            for opened in bases:
-                self._check_embedder(opened)
             if not query.strip() or not bases:
                 return []
-            vector = await self._vector(bases[0], query)
-            view = View(bases, names)
-            return await off_loop(search, view, query, vector, top_k=top_k, where=where)
+            while True:
+                generations = [opened.manifest.generation() for opened in bases]
+                for opened in bases:
+                    self._embedding.check(opened)
+                view = View(bases, names)
+                vector = await self._vector(bases[0], query)
+                try:
+                    hits = await off_loop(search, view, query, vector, top_k=top_k, where=where)
+                except KnowledgeError:
+                    if generations == [opened.manifest.generation() for opened in bases]:
+                        raise
+                else:
+                    if generations == [opened.manifest.generation() for opened in bases]:
+                        return hits
+                # it was rebuilt meanwhile, perhaps with another embedder: once more
 
     async def embed(self, texts: Sequence[str]) -> "NDArray[np.float32]":
         """The vectors of `texts` by its embedder: an array of shape (len(texts), dimensions)."""
         async with self._tenancy.reading(DEFAULT_TENANT) as (opened,):
-            return await (await self._embedding(opened)).embed(texts)
+            return await (await self._embedding.of(opened)).embed(texts)
 
     async def _vector(self, opened: Opened, query: str) -> "NDArray[np.float32]":
-        embedder = await self._embedding(opened)
+        embedder = await self._embedding.of(opened)
         return (await embedder.embed([query]))[0]
 
     async def document(
@@ -213,7 +259,7 @@ class KnowledgeBase:
             raise KnowledgeError(
                 f"the quote from `{citation.document}` does not stand at its offsets any more"
             )
-        return Hit(_without_text(document), chunk, citation.score)
+        return Hit(without_text(document), chunk, citation.score)
 
     async def remove(self, source: str | os.PathLike[str], *, tenant: str | None = None) -> list[str]:
         """Removes a document by id, path or URL, or all that a folder or glob brought; returns their ids."""
@@ -221,7 +267,7 @@ class KnowledgeBase:
 
         text = os.fspath(source)
         async with self._tenancy.writing(acting_for(tenant)) as opened, opened.writing():
-            found = await off_loop(_matching, opened, text, self._root)
+            found = await off_loop(matching, opened, text, self._root)
             if not found:
                 raise KnowledgeError(
                     f"`{self.name}` has nothing from `{text}`; `stretto kb status` lists what it has"
@@ -256,12 +302,58 @@ class KnowledgeBase:
                 "sources": sorted(await off_loop(opened.manifest.documents)),
             }
 
+    async def verify(
+        self, *, repair: bool = False, progress: Progress | None = None, tenant: str | None = None
+    ) -> VerifyReport:
+        """Looks up every passage of a tenant by its own vector and words, and mends what is lost if asked to.
+
+        Args:
+            repair: Embed and write again what the indexes lost; build them anew where that is not enough.
+            progress: Called with passages done, in all, and what is being done.
+            tenant: Whose part.
+        """
+        from stretto.knowledge.verify import verify  # noqa: PLC0415 (as in `add`)
+
+        async with self._tenancy.writing(acting_for(tenant)) as opened, opened.writing():
+            self._embedding.check(opened)
+            return await verify(opened, self._embedding, repair=repair, progress=progress)
+
+    async def rebuild(
+        self,
+        *,
+        embedder: Embedder | str | None = None,
+        sizes: "PassageSizes | None" = None,
+        progress: Progress | None = None,
+    ) -> RebuildReport:
+        """Builds the indexes of all tenants anew beside the old ones, then switches; searches go on.
+
+        Args:
+            embedder: Makes the vectors from now on; None: the one that does.
+            sizes: How long passages are from now on; None: they stay as they are. They are cut from the kept
+                texts, so that no file is read.
+            progress: Called with passages done, in all, and what is being done.
+
+        Raises:
+            KnowledgeError: The new indexes are not whole; the base is as it was.
+        """
+        from stretto.knowledge.rebuild import rebuild  # noqa: PLC0415 (as in `add`)
+
+        other = Embedding(embedder, self.name) if embedder is not None else self._embedding
+        try:
+            report = await rebuild(self._tenancy, other, sizes=sizes, progress=progress)
+        except BaseException:
+            if other is not self._embedding:
+                await other.close()
+            raise
+        if other is not self._embedding:
+            old, self._embedding = self._embedding, other
+            await old.close()
+        return report
+
     async def close(self) -> None:
         """Gives the folder free, and closes the embedder if it was made here. May be called twice."""
         await self._tenancy.close()
-        if isinstance(self._given, str) and self._embedder is not None:
-            embedder, self._embedder = self._embedder, None
-            await embedder.close()
+        await self._embedding.close()
 
     async def __aenter__(self) -> Self:
         async with self._tenancy.reading(DEFAULT_TENANT):
@@ -279,64 +371,3 @@ class KnowledgeBase:
             view = View(bases, names)
             await off_loop(view.manifest.state)
             yield view
-
-    def _check_embedder(self, opened: Opened) -> None:
-        stored = opened.manifest.embedder()
-        mine = self._given if isinstance(self._given, str) else self._given.name
-        if stored is not None and stored[0] != mine:
-            raise EmbedderMismatch(
-                f"`{self.name}` was built with the embedder `{stored[0]}`, not `{mine}`; "
-                f'pass embedder="{stored[0]}", or build another knowledge base'
-            )
-
-    async def _embedding(self, opened: Opened) -> Embedder:
-        """The embedder, made when first needed, and noted in the manifest."""
-        if self._embedder is None:
-            from stretto.models.factory import embedder  # noqa: PLC0415 (models load with the first embedding)
-
-            self._embedder = await off_loop(embedder, str(self._given))
-        chosen, stored = self._embedder, opened.manifest.embedder()
-        if stored is None:
-            await off_loop(opened.manifest.set_embedder, chosen.name, await _dimensions(chosen))
-        elif stored != (chosen.name, dimensions := await _dimensions(chosen)):
-            raise EmbedderMismatch(
-                f"`{self.name}` was built with `{stored[0]}` ({stored[1]} dimensions), "
-                f"not `{chosen.name}` ({dimensions})"
-            )
-        return chosen
-
-
-def _check_search(query: Any, top_k: Any, where: Any) -> None:
-    if not isinstance(query, str):
-        raise ConfigError(f"`query` is a {type(query).__name__}; give text")
-    if any("\ud800" <= letter <= "\udfff" for letter in query):
-        raise ConfigError("`query` holds half a character (a lone surrogate); decode the text as UTF-8 first")
-    if not isinstance(top_k, int) or top_k < 1:
-        raise ConfigError(f"`top_k` is {top_k!r}; give a whole number of at least 1")
-    if where is not None and not isinstance(where, Mapping):
-        raise ConfigError(f"`where` is a {type(where).__name__}; give a dict, such as {{'document': 'a.md'}}")
-
-
-async def _dimensions(embedder: Embedder) -> int:
-    """Its dimensions; an endpoint's model that nobody knows is asked for a vector first."""
-    with suppress(ConfigError):
-        return embedder.dimensions
-    return (await embedder.embed(["dimensions"])).shape[1]
-
-
-def _without_text(document: Document) -> Document:
-    return msgspec.structs.replace(document, text="")
-
-
-def _matching(opened: Opened, text: str, root: Path) -> list[str]:
-    from stretto.knowledge.sources import shown  # noqa: PLC0415 (as in `add`)
-
-    manifest = opened.manifest
-    if manifest.known(text):
-        return [text]
-    place = shown(Path(os.path.abspath(Path(text).expanduser())), root)
-    for source in (text, place):
-        key = manifest.id_of_source(source) if source else None
-        if key:
-            return [key]
-    return [key for kind in ("folder", "glob") for key, _ in manifest.from_origin(f"{kind}:{place}")]

@@ -13,6 +13,7 @@ import msgspec
 from stretto.documents import Document
 from stretto.errors import KnowledgeError, StrettoError
 from stretto.knowledge.chunkers.identity import Prepared, indexed_text, prepare
+from stretto.knowledge.chunkers.passages import PassageSizes
 from stretto.knowledge.conversion import Conversion
 from stretto.knowledge.limits import IngestLimits
 from stretto.knowledge.loaders.frames import Done
@@ -40,6 +41,7 @@ class Ingest:
         dry_run: Whether nothing is embedded and written; the report says what would be.
         untouched: Sources that are known not to have changed: they are not even hashed.
         access: Who may see what is added; None: as it is, and everyone where it is new.
+        mirrored: Folders, as sources name them, of which nothing else stays.
     """
 
     def __init__(
@@ -53,10 +55,12 @@ class Ingest:
         dry_run: bool = False,
         untouched: Set[str] = frozenset(),
         access: Sequence[str] | None = None,
+        mirrored: Sequence[str] = (),
     ) -> None:
         self._opened, self._manifest = opened, opened.manifest
         self._embedder, self._root, self._limits = embedder, root, limits
         self._progress, self._dry_run, self._untouched = progress, dry_run, untouched
+        self._mirrored = mirrored
         self._access = None if access is None else tuple(sorted(set(access)))
         self._conversion = Conversion(limits)
         self._report = AddReport()
@@ -110,7 +114,9 @@ class Ingest:
             self._report.unchanged.append(name)
             return
         read = await self._conversion.read(content.order)
-        row, prepared = await off_loop(_prepared, item, content, read, name, known[2] if known else "")
+        sizes = PassageSizes(**self._manifest.sizes())
+        origin = known[2] if known else ""
+        row, prepared = await off_loop(_prepared, item, content, read, name, origin, sizes)
         seen_by = self._manifest.access_of(name) or () if self._access is None else self._access
         row = msgspec.structs.replace(row, access=seen_by)
         stored = {row.chunk.id: row.fingerprint for row in self._manifest.chunks_of(name)}
@@ -177,7 +183,10 @@ class Ingest:
         self._opened.keywords.commit()
 
     async def _remove_gone(self, expanded: Expanded) -> None:
-        """Removes what a folder or glob brought before and whose file is gone now."""
+        """Removes what a folder or glob brought before and whose file is gone now.
+
+        Of folders that are mirrored, all from below them that is not among the items, whoever brought it.
+        """
         present = {item.source for item in expanded.items}
         gone = [
             key
@@ -185,6 +194,9 @@ class Ingest:
             for key, source in self._manifest.from_origin(origin)
             if source not in present and not (self._root / source).exists()
         ]
+        for folder in self._mirrored:
+            below = self._manifest.from_below(folder)
+            gone.extend(key for key, source in below if source not in present and key not in gone)
         if gone and not self._dry_run:
             await off_loop(self._manifest.remove, gone)
         self._report.removed.extend(gone)
@@ -231,7 +243,7 @@ def _alone(error: StrettoError) -> StrettoError:
 
 
 def _prepared(
-    item: Item, content: Content, read: Done, name: str, origin: str
+    item: Item, content: Content, read: Done, name: str, origin: str, sizes: PassageSizes
 ) -> tuple[DocumentRow, list[Prepared]]:
     loaded = read.loaded
     metadata = dict(loaded.metadata)
@@ -252,4 +264,4 @@ def _prepared(
     fingerprint = content.fingerprint(read.version)  # of what was read, should the file have changed since
     row = DocumentRow(document, fingerprint, item.origin or origin, loaded.pages, loaded.headings)
     door = "url" if item.url else "file" if item.path else "program"
-    return row, prepare(name, loaded, version=read.version, taint=door)
+    return row, prepare(name, loaded, sizes, version=read.version, taint=door)

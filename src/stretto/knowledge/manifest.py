@@ -8,7 +8,7 @@ Knows no index, no format and no embedding beyond the embedder's name.
 import json
 import sqlite3
 import threading
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -130,6 +130,32 @@ class Manifest:
         found = dict(self._rows("SELECT key, value FROM meta"))
         return (found["embedder"], int(found["dimensions"])) if "embedder" in found else None
 
+    def generation(self) -> int:
+        """Which generation of the indexes belongs to the chunks."""
+        rows = self._rows("SELECT value FROM meta WHERE key = 'generation'")
+        return int(rows[0][0]) if rows else 0
+
+    def sizes(self) -> dict[str, int]:
+        """How long passages are made, where that was chosen; see `PassageSizes`."""
+        rows = self._rows("SELECT value FROM meta WHERE key = 'sizes'")
+        return json.loads(rows[0][0]) if rows else {}
+
+    def whole(self, document: str) -> DocumentRow | None:
+        """All that is kept of a document, with its text; None: there is no such document."""
+        query = f"SELECT {_columns(True)}, fingerprint, origin, pages, headings FROM documents WHERE id = ?"
+        rows = self._rows(query, document)
+        if not rows:
+            return None
+        *_, fingerprint, origin, pages, headings = rows[0]
+        return DocumentRow(
+            _document(rows[0]),
+            fingerprint,
+            origin,
+            msgspec.json.decode(pages, type=tuple[PageSpan, ...]),
+            msgspec.json.decode(headings, type=tuple[Heading, ...]),
+            self.access_of(document) or (),
+        )
+
     def tenant(self) -> str | None:
         """Whose base this is, where that was noted."""
         rows = self._rows("SELECT value FROM meta WHERE key = 'tenant'")
@@ -168,6 +194,13 @@ class Manifest:
     def from_origin(self, origin: str) -> list[tuple[str, str]]:
         """Id and source of every document that a folder or glob brought."""
         return [tuple(row) for row in self._rows("SELECT id, source FROM documents WHERE origin = ?", origin)]
+
+    def from_below(self, folder: str) -> list[tuple[str, str]]:
+        """Id and source of every document from below a folder; of the project's own for an empty name."""
+        query = "SELECT id, source FROM documents WHERE origin != '' OR source != ''"
+        inside = f"{folder}/" if folder else ""
+        rows = [tuple(row) for row in self._rows(query)]
+        return [row for row in rows if row[1].startswith(inside) and "://" not in row[1]]
 
     def chunks_of(self, document: str) -> list[ChunkRow]:
         """The chunks of a document, in order."""
@@ -268,6 +301,30 @@ class Manifest:
             for key in documents:
                 _forget_chunks(write, key)
                 write.execute("DELETE FROM documents WHERE id = ?", (key,))
+
+    def begin_next(self) -> None:
+        """Makes room for other chunks beside those that are shown."""
+        with self._transaction() as write:
+            write.execute("DROP TABLE IF EXISTS next_chunks")
+            write.execute("CREATE TABLE next_chunks AS SELECT * FROM chunks WHERE 0")
+
+    def put_next(self, rows: Iterable[tuple[int, ChunkRow]]) -> None:
+        """Keeps `(position, chunk)` beside those that are shown."""
+        values = ((*_chunk_values(row, position), 0) for position, row in rows)
+        with self._transaction() as write:
+            write.executemany(f"INSERT INTO next_chunks VALUES ({','.join('?' * 11)})", values)
+
+    def show_next(self, meta: Mapping[str, str]) -> None:
+        """Shows the other chunks instead, at once, and keeps what `meta` says of them."""
+        with self._transaction() as write:
+            write.execute(
+                "UPDATE next_chunks SET access = (SELECT access FROM documents WHERE id = document)"
+            )
+            write.execute("DELETE FROM chunks")
+            write.execute("INSERT INTO chunks SELECT * FROM next_chunks")
+            write.execute("DROP TABLE next_chunks")
+            write.execute("DELETE FROM pending")
+            write.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", meta.items())
 
     def settled(self) -> None:
         """Says that the indexes hold no leftovers any more."""

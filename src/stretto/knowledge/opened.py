@@ -56,15 +56,25 @@ class Opened:
 
     @property
     def vectors(self) -> SharedVectors:
-        """The vector store."""
-        return SharedVectors(self._at, 0)
+        """The vector store of the generation that is shown."""
+        return SharedVectors(self._at, self.manifest.generation())
 
     @property
     def keywords(self) -> SharedKeywords:
-        """The keyword index."""
-        if self._keywords is None:
-            self._keywords = SharedKeywords(self._at, 0)
+        """The keyword index of the generation that is shown."""
+        generation = self.manifest.generation()
+        if self._keywords is None or self._keywords.generation != generation:
+            self._keywords = SharedKeywords(self._at, generation)
         return self._keywords
+
+    def generation(self, number: int) -> tuple[SharedVectors, SharedKeywords]:
+        """The indexes of a generation, made where they are missing."""
+        return SharedVectors(self._at, number), SharedKeywords(self._at, number)
+
+    def retire(self) -> None:
+        """Deletes the indexes of all generations but the one that is shown."""
+        generation = self.manifest.generation()
+        self._at(lambda indexes: indexes.retire(generation))
 
     def _at(self, work: Callable[[Indexes], T]) -> T:
         if self._short is None:
@@ -83,7 +93,9 @@ class Opened:
 
     def lacks_chunks(self) -> bool:
         """Whether an index is not there, or was found to hold less than the manifest when first used."""
-        return bool(self._short) or not all(place.is_dir() for place in folders(self.folder, 0))
+        return bool(self._short) or not all(
+            place.is_dir() for place in folders(self.folder, self.manifest.generation())
+        )
 
     def completed(self) -> None:
         """Says that the indexes hold every chunk again."""

@@ -41,10 +41,12 @@ class _Allowed:
 
 
 class _Part:
-    """One base, as the searcher sees it. `refresh` begins each try of a search."""
+    """One base, as the searcher sees it, by the indexes of now. `refresh` begins each try of a search."""
 
     def __init__(self, opened: Opened, groups: frozenset[str]) -> None:
         self.opened, self._groups = opened, groups
+        self.generation = opened.manifest.generation()
+        self.vectors, self.keywords = opened.generation(self.generation)
         self._allowed = _Allowed((), 0, 0)
 
     def refresh(self) -> int:
@@ -75,13 +77,13 @@ class _Part:
         """The `n` nearest allowed chunks with their cosine."""
         allowed = self._allowed
         if allowed.lists is None:
-            return self.opened.vectors.query(vector, n)
+            return self.vectors.query(vector, n)
         if not allowed.chunks:
             return []
         if allowed.share < NARROW:
             return self._exact(vector, n)
         return self._dug(
-            lambda deep: self.opened.vectors.query(vector, deep),
+            lambda deep: self.vectors.query(vector, deep),
             n,
             lambda: self._exact(vector, n) if allowed.chunks <= _EXACT_MOST else None,
         )
@@ -90,12 +92,12 @@ class _Part:
         """The `n` best allowed chunks with their keyword score."""
         allowed = self._allowed
         if allowed.lists is None:
-            return self.opened.keywords.query(text, n)
+            return self.keywords.query(text, n)
         if not allowed.chunks:
             return []
         if 4 * allowed.chunks <= n * _SPARE / allowed.share:  # a candidate costs a quarter of a named id
             return self._named(text, n)
-        return self._dug(lambda deep: self.opened.keywords.query(text, deep), n, lambda: None)
+        return self._dug(lambda deep: self.keywords.query(text, deep), n, lambda: None)
 
     def _dug(self, query: Callable[[int], Scored], n: int, otherwise: Callable[[], Scored | None]) -> Scored:
         allowed = self._allowed
@@ -113,7 +115,7 @@ class _Part:
 
     def _named(self, text: str, n: int) -> Scored:
         ids = list(self.opened.manifest.under(self._allowed.lists or ()))
-        found = [pair for pair in self.opened.keywords.scores(text, ids).items() if pair[1] > 0]
+        found = [pair for pair in self.keywords.scores(text, ids).items() if pair[1] > 0]
         return sorted(found, key=lambda pair: (-pair[1], pair[0]))[:n]
 
     def _exact(self, vector: "Vectors", n: int) -> Scored:
@@ -133,7 +135,7 @@ class _Part:
         import numpy as np  # noqa: PLC0415 (as above)
 
         state, lists = self.opened.manifest.state(), self._allowed.lists or ()
-        key = ("matrix", lists)
+        key = ("matrix", self.generation, lists)
         known = self.opened.remembered.get(key)
         if known is not None and known[0] == state:
             return known[1], known[2]
@@ -145,7 +147,7 @@ class _Part:
                 for each, row in zip(known[1], known[2], strict=True)
                 if prints.get(each) == known[3].get(each)
             }
-        for each, row in self.opened.vectors.vectors([each for each in prints if each not in rows]).items():
+        for each, row in self.vectors.vectors([each for each in prints if each not in rows]).items():
             rows[each] = row / (float(np.linalg.norm(row)) or 1.0)
         ids = [each for each in prints if each in rows]
         matrix = np.stack([rows[each] for each in ids]) if ids else np.zeros((0, 1), dtype=np.float32)
@@ -214,7 +216,7 @@ class _Vectors:
         """Vectors by id."""
         found: dict[str, Vectors] = {}
         for part in self._parts:
-            found |= part.opened.vectors.vectors([key for key in ids if key not in found])
+            found |= part.vectors.vectors([key for key in ids if key not in found])
         return found
 
 
@@ -230,7 +232,7 @@ class _Keywords:
         """Scores by id: where a base does not hold one, 0."""
         found = dict.fromkeys(ids, 0.0)
         for part in self._parts:
-            for key, score in part.opened.keywords.scores(text, ids).items():
+            for key, score in part.keywords.scores(text, ids).items():
                 found[key] = max(found[key], score)
         return found
 

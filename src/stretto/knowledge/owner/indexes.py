@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from stretto.errors import KnowledgeError
 from stretto.knowledge.stores.registry import store_opener
 
 if TYPE_CHECKING:
@@ -130,12 +131,15 @@ class OwnedIndexes:
         self._pairs: dict[int, _Pair] = {}
         self._changed = threading.Condition()
         self._closed = False
+        self._oldest = 0
 
     @contextmanager
     def _using(self, generation: int) -> Generator[_Pair]:
         with self._changed:
             if self._closed:
                 raise OwnerGone
+            if generation < self._oldest:
+                raise KnowledgeError("the knowledge base was built anew meanwhile; ask again")
             pair = self._pairs.get(generation)
             if pair is None:
                 pair = self._pairs[generation] = _Pair(self._folder, generation)
@@ -204,6 +208,7 @@ class OwnedIndexes:
     def retire(self, generation: int) -> None:
         """Closes and deletes the others."""
         with self._changed:
+            self._oldest = generation
             for number in [number for number in self._pairs if number != generation]:
                 pair = self._pairs.pop(number)
                 pair.retired = True

@@ -56,7 +56,7 @@ class SharedKeywords:
     """The keyword index of one generation. What is written gathers here and becomes visible at `commit`."""
 
     def __init__(self, way: Way, generation: int) -> None:
-        self._way, self._generation = way, generation
+        self._way, self.generation = way, generation
         self._rows: list[tuple[str, str]] = []
         self._gone: list[str] = []
         self._wrote = False
@@ -75,23 +75,23 @@ class SharedKeywords:
         self._rows, self._gone = [], []
         if rows or gone:
             self._wrote = True
-            self._way(lambda indexes: indexes.write_words(self._generation, rows, gone))
+            self._way(lambda indexes: indexes.write_words(self.generation, rows, gone))
 
     def settle(self) -> None:
         """Commits, and lets go of what writing took."""
         self.commit()
         if self._wrote:
-            self._way(lambda indexes: indexes.settle_words(self._generation))
+            self._way(lambda indexes: indexes.settle_words(self.generation))
             self._wrote = False
 
     def count(self) -> int:
         """How many chunks are committed."""
-        return self._way(lambda indexes: indexes.count_words(self._generation))
+        return self._way(lambda indexes: indexes.count_words(self.generation))
 
     def query(self, text: str, n: int) -> Scored:
         """The `n` best ids with their BM25 score, best first."""
-        return self._way(lambda indexes: indexes.query_words(self._generation, text, n))
+        return self._way(lambda indexes: indexes.query_words(self.generation, text, n))
 
     def scores(self, text: str, ids: Sequence[str]) -> dict[str, float]:
         """The BM25 score of each of `ids` for `text`."""
-        return self._way(lambda indexes: indexes.score_words(self._generation, text, ids))
+        return self._way(lambda indexes: indexes.score_words(self.generation, text, ids))
