@@ -1,4 +1,4 @@
-"""`stretto kb add|search|status`: fills a knowledge base and looks into it."""
+"""`stretto kb`: fills a knowledge base, looks into it and keeps it whole."""
 
 import argparse
 import asyncio
@@ -8,13 +8,13 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
-from stretto._internal.redact import redact
 from stretto.agent.project import ProjectFile, find_project
+from stretto.cli.kb_upkeep import kept, show_report
 from stretto.cli.options import common
 from stretto.cli.output import console, print_json, progress
 from stretto.documents import Hit
 from stretto.errors import KnowledgeError
-from stretto.knowledge import AddReport, KnowledgeBase
+from stretto.knowledge import KnowledgeBase
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -25,6 +25,11 @@ examples:
   stretto kb add docs/ --kb handbook --watch         and again whenever a file changes
   stretto kb search "parental leave" --kb handbook --top-k 5
   stretto kb status --kb handbook
+  stretto kb sync docs/ --kb handbook                hold what the folder holds, and no more of it
+  stretto kb remove docs/old.md --kb handbook        a document, or all that a folder brought
+  stretto kb verify --repair --kb handbook           look every passage up, mend what is lost
+  stretto kb rebuild --embedder NAME --kb handbook   with another embedder; searches go on
+  stretto kb add hr/ --tenant acme --access board    seen by the tenant's group alone
 
 Adding again reads only what has changed. A base lives in .stretto/knowledge/NAME of the project
 (the nearest folder upwards with stretto.yaml); --kb also takes a path."""
@@ -35,18 +40,39 @@ _WORD = re.compile(r"\w{3,}")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """add, search, status: each with its own."""
+    """Every verb with its own."""
     base = common()
     base.add_argument("--kb", metavar="NAME", help="a name, or a path (default: default)")
-    actions = parser.add_subparsers(dest="action", metavar="add|search|status", required=True)
-    add = actions.add_parser("add", parents=[base], help="read documents into the base")
+    whose = argparse.ArgumentParser(add_help=False)
+    whose.add_argument(
+        "--tenant", metavar="NAME", default="default", help="whose documents (default: default)"
+    )
+    verbs = "add|sync|remove|search|status|verify|rebuild"
+    actions = parser.add_subparsers(dest="action", metavar=verbs, required=True)
+    add = actions.add_parser("add", parents=[base, whose], help="read documents into the base")
     add.add_argument("sources", nargs="+", metavar="PATH", help="files, folders, globs, URLs")
     add.add_argument("--dry-run", action="store_true", help="only show what would change")
     add.add_argument("--watch", action="store_true", help="go on, and add whatever changes; Ctrl-C ends")
-    search = actions.add_parser("search", parents=[base], help="find passages")
+    sync = actions.add_parser("sync", parents=[base, whose], help="make the base hold what folders hold")
+    sync.add_argument("sources", nargs="+", metavar="FOLDER", help="folders that are there")
+    sync.add_argument("--dry-run", action="store_true", help="only show what would change")
+    for each in (add, sync):
+        each.add_argument(
+            "--access", action="append", metavar="NAME", help="a group or person who may see it"
+        )
+    remove = actions.add_parser("remove", parents=[base, whose], help="take documents out")
+    remove.add_argument("sources", nargs="+", metavar="WHAT", help="ids, paths, URLs, folders")
+    search = actions.add_parser("search", parents=[base, whose], help="find passages")
+    search.add_argument("--group", action="append", metavar="NAME", help="search as one of this group")
     search.add_argument("query", metavar="QUERY")
     search.add_argument("--top-k", type=_positive, default=10, metavar="N", help="how many (default: 10)")
-    actions.add_parser("status", parents=[base], help="what is in the base")
+    actions.add_parser("status", parents=[base, whose], help="what is in the base")
+    verify = actions.add_parser("verify", parents=[base, whose], help="look up every passage")
+    verify.add_argument("--repair", action="store_true", help="mend what is lost")
+    rebuild = actions.add_parser("rebuild", parents=[base], help="build the indexes anew, then switch")
+    rebuild.add_argument(
+        "--embedder", metavar="NAME", help="makes the vectors from now on (default: the project's)"
+    )
 
 
 def _positive(text: str) -> int:
@@ -57,7 +83,7 @@ def _positive(text: str) -> int:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Adds, searches or tells the status."""
+    """Does what the verb says."""
     return asyncio.run(_run(args))
 
 
@@ -79,20 +105,23 @@ def _base(name: str, *, make: bool) -> KnowledgeBase:
 
 async def _run(args: argparse.Namespace) -> int:
     name = getattr(args, "kb", "default")
-    async with _base(name, make=args.action == "add") as base:
+    async with _base(name, make=args.action in ("add", "sync")) as base:
         match args.action:
             case "add":
                 if args.watch and not args.dry_run:
-                    return await _watch(base, args.sources, as_json=args.json)
-                return await _add(base, args.sources, as_json=args.json, dry_run=args.dry_run)
+                    return await _watch(base, args)
+                return await _add(base, args)
+            case "sync" | "remove" | "verify" | "rebuild":
+                return await kept(base, args)
             case "search":
-                hits = await base.search(args.query, top_k=args.top_k)
+                groups: list[str] = args.group or []
+                hits = await base.search(args.query, top_k=args.top_k, tenant=args.tenant, groups=groups)
                 if args.json:
                     print_json({"query": args.query, "hits": [as_object(hit) for hit in hits]})
                 else:
                     _show_hits(args.query, hits)
             case _:
-                status = await base.status()
+                status = await base.status(tenant=args.tenant)
                 if args.json:
                     print_json(status)
                 else:
@@ -100,37 +129,26 @@ async def _run(args: argparse.Namespace) -> int:
     return 0
 
 
-async def _add(base: KnowledgeBase, sources: Sequence[str], *, as_json: bool, dry_run: bool) -> int:
+async def _add(base: KnowledgeBase, args: argparse.Namespace) -> int:
     """Returns 1 when a source failed; the others are in."""
-    report = await base.add(*sources, progress=progress("documents"), dry_run=dry_run)
-    _show_report(report, as_json=as_json, dry_run=dry_run)
+    report = await base.add(
+        *args.sources,
+        progress=progress("documents"),
+        dry_run=args.dry_run,
+        tenant=args.tenant,
+        access=args.access,
+    )
+    show_report(report, as_json=args.json, dry_run=args.dry_run)
     return 1 if report.failed else 0
 
 
-async def _watch(base: KnowledgeBase, sources: Sequence[str], *, as_json: bool) -> int:
+async def _watch(base: KnowledgeBase, args: argparse.Namespace) -> int:
     """Shows a report at the beginning and after each change, until it is ended."""
-    async for report in base.watch(*sources, progress=progress("documents")):
-        _show_report(report, as_json=as_json, dry_run=False)
+    whose = {"tenant": args.tenant, "access": args.access}
+    async for report in base.watch(*args.sources, progress=progress("documents"), **whose):
+        show_report(report, as_json=args.json, dry_run=False)
         sys.stdout.flush()
     return 0
-
-
-def _show_report(report: AddReport, *, as_json: bool, dry_run: bool) -> None:
-    if as_json:
-        print_json(report.as_dict())
-    else:
-        if dry_run:
-            for mark, names in (("+", report.added), ("~", report.changed), ("-", report.removed)):
-                print("".join(f"{mark} {name}\n" for name in names), end="")
-            print(f"would embed {report.embedded} passages: ", end="")
-        counts = ("added", "changed", "unchanged", "removed")
-        print(", ".join(f"{len(getattr(report, name))} {name}" for name in counts))
-        if report.skipped:
-            print(f"skipped, of a kind that is not read: {', '.join(report.skipped)}", file=sys.stderr)
-        for key, warning in report.warnings:
-            print(redact(f"warning: {key}: {' '.join(warning.split())}"), file=sys.stderr)
-    for source, error in report.failed:
-        print(redact(f"failed: {source}: {' '.join(str(error).split())}"), file=sys.stderr)
 
 
 def as_object(hit: Hit) -> dict[str, Any]:
