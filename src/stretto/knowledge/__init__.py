@@ -4,8 +4,8 @@
 `loaders/` in a process of its own, `chunkers/` cut them; `watch` follows files; `manifest` knows what is
 stored; `stores/` and `keyword` are the two legs, open in one process that `owner/` finds or is; `tenancy` and
 `view` decide what a searcher sees; `verify` and `rebuild` keep the legs whole; `search` fuses them; `rerank`
-puts hits in a better order; `cite` ties answers to passages; `evidence` finds the sentences that a question is
-about.
+puts hits in a better order; `cite` ties answers to passages; `evidence` finds the sentences that a question
+is about.
 Nothing heavy loads here: chromadb, tantivy and the loaders come with their first use.
 """
 

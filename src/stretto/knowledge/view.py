@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     Vectors = NDArray[np.float32]
 
 NARROW = 0.1
-"""The share of chunks below which all that are allowed are compared."""
+"""The share of chunks below which all that are allowed are compared; twice that while they are few."""
 _SPARE = 1.3
 """How many times what the share suggests is asked of the index."""
 _EXACT_MOST = 20_000
@@ -80,7 +80,7 @@ class _Part:
             return self.vectors.query(vector, n)
         if not allowed.chunks:
             return []
-        if allowed.share < NARROW:
+        if allowed.share < NARROW or (allowed.share < 2 * NARROW and allowed.chunks <= _EXACT_MOST):
             return self._exact(vector, n)
         return self._dug(
             lambda deep: self.vectors.query(vector, deep),
