@@ -217,7 +217,7 @@ class Manifest:
         query = "SELECT id FROM chunks WHERE id IN (SELECT value FROM json_each(?))"
         if lists is None:
             return {row[0] for row in self._rows(query, json.dumps(list(keys)))}
-        query += " AND access IN (SELECT value FROM json_each(?))"
+        query += " AND +access IN (SELECT value FROM json_each(?))"  # by id, not by the index on access
         return {row[0] for row in self._rows(query, json.dumps(list(keys)), json.dumps(list(lists)))}
 
     def access_lists(self) -> list[tuple[int, frozenset[str], int]]:
