@@ -76,10 +76,10 @@ def test_a_dry_run_shows_what_would_change(project: Path, capsys: pytest.Capture
 def test_a_watched_folder_is_shown_until_it_is_ended(
     project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def twice(base: Any, *sources: str, progress: Any) -> Any:
-        yield await base.add(*sources, progress=progress)
+    async def twice(base: Any, *sources: str, **options: Any) -> Any:
+        yield await base.add(*sources, **options)
         (project / "docs" / "leave.md").unlink()
-        yield await base.add(*sources, progress=progress)
+        yield await base.add(*sources, **options)
 
     monkeypatch.setattr("stretto.knowledge.KnowledgeBase.watch", twice)
     assert main(["kb", "add", "docs/", "--watch"]) == 0
@@ -167,3 +167,35 @@ def test_a_collection_in_beir_form_gives_a_trec_run(
     assert lines[0].split()[:4] == ["q1", "Q0", "lunch", "1"] and lines[0].endswith(" stretto")
     assert len(lines) == 2
     assert main(["kb", "search", "--kb", "handbook"]) == 2
+
+
+def test_a_folder_is_mirrored_and_documents_are_taken_out(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, report = asked(capsys, "sync", "docs/")
+    assert (code, len(report["added"])) == (0, 2)
+    (project / "docs" / "canteen.md").unlink()
+    assert asked(capsys, "sync", "docs/")[1]["removed"] == ["canteen.md"]
+    assert asked(capsys, "remove", "docs/leave.md") == (0, {"removed": ["leave.md"]})
+    assert asked(capsys, "status")[1]["documents"] == 0
+    assert main(["kb", "sync", "nowhere/", "--kb", "handbook"]) == 1
+    assert "not a folder" in capsys.readouterr().err
+
+
+def test_a_base_is_checked_and_built_anew(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asked(capsys, "add", "docs/")
+    code, report = asked(capsys, "verify")
+    assert (code, report["ok"], report["chunks"]) == (0, True, 2)
+    code, report = asked(capsys, "rebuild")
+    assert (code, report["chunks"], report["embedded"]) == (0, 2, 0)
+    assert main(["kb", "verify", "--repair", "--kb", "handbook"]) == 0
+    assert "2 passages: all are found" in capsys.readouterr().out
+
+
+def test_tenant_and_groups_decide_what_is_found(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asked(capsys, "add", "docs/leave.md", "--tenant", "acme", "--access", "staff")
+    assert asked(capsys, "search", "leave")[1]["hits"] == []
+    assert asked(capsys, "search", "leave", "--tenant", "acme")[1]["hits"] == []
+    _, found = asked(capsys, "search", "leave", "--tenant", "acme", "--group", "staff")
+    assert found["hits"][0]["document"] == "leave.md"
+    assert asked(capsys, "status", "--tenant", "acme")[1]["tenants"] == ["default", "acme"]

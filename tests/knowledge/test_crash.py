@@ -105,10 +105,10 @@ async def test_a_write_between_the_reads_of_a_search_begins_it_again(tmp_path, m
         newer = [Document(id="a", text="This version1 speaks.")]
         real = opened.manifest.present
 
-        def writes_first(keys):
+        def writes_first(keys, *lists):
             if newer:
                 asyncio.run(kb.add(newer.pop()))
-            return real(keys)
+            return real(keys, *lists)
 
         monkeypatch.setattr(opened.manifest, "present", writes_first)
         assert [hit.text for hit in await kb.search("version speaks")] == ["This version1 speaks."]

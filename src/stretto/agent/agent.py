@@ -177,7 +177,7 @@ class Agent:
         if not self._prepared:
             self._spending.open(self._asked)
             if self.documents is not None and self.knowledge is not None:
-                await self.knowledge.add(self.documents, progress=progress)
+                await self.knowledge.add(self.documents, progress=progress, tenant="default")
             self._prepared = True
         return self
 

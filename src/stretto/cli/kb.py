@@ -1,4 +1,4 @@
-"""`stretto kb add|search|status|export|import`: fills a knowledge base, looks into it, and moves it."""
+"""`stretto kb`: fills a knowledge base, looks into it, keeps it whole and moves it."""
 
 import argparse
 import asyncio
@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from stretto._internal.redact import redact
 from stretto.agent.project import ProjectFile, find_project
+from stretto.cli.kb_upkeep import kept, show_report
 from stretto.cli.options import common
 from stretto.cli.output import console, print_json, progress
 from stretto.documents import Hit
 from stretto.errors import KnowledgeError
-from stretto.knowledge import AddReport, KnowledgeBase
+from stretto.knowledge import KnowledgeBase
 from stretto.knowledge.beir import beir_documents, beir_queries, by_document, write_run
 from stretto.knowledge.segments import segmented
 
@@ -32,6 +32,11 @@ examples:
   stretto kb export handbook.zip --kb handbook       one file; `kb import` takes it in elsewhere
   stretto kb add scifact/ --beir --kb scifact        a collection in BEIR form, and a TREC run of its queries:
   stretto kb search --beir scifact/ scifact.trec --kb scifact --top-k 100
+  stretto kb sync docs/ --kb handbook                hold what the folder holds, and no more of it
+  stretto kb remove docs/old.md --kb handbook        a document, or all that a folder brought
+  stretto kb verify --repair --kb handbook           look every passage up, mend what is lost
+  stretto kb rebuild --embedder NAME --kb handbook   with another embedder; searches go on
+  stretto kb add hr/ --tenant acme --access board    seen by the tenant's group alone
 
 Adding again reads only what has changed. A base lives in .stretto/knowledge/NAME of the project
 (the nearest folder upwards with stretto.yaml); --kb also takes a path."""
@@ -42,27 +47,52 @@ _WORD = re.compile(r"\w{3,}")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Each action with its own."""
+    """Each verb with its own."""
     base = common()
     base.add_argument("--kb", metavar="NAME", help="a name, or a path (default: default)")
-    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    add = actions.add_parser("add", parents=[base], help="read documents into the base")
+    whose = argparse.ArgumentParser(add_help=False)
+    whose.add_argument(
+        "--tenant", metavar="NAME", default="default", help="whose documents (default: default)"
+    )
+    actions = parser.add_subparsers(dest="action", metavar="VERB", required=True)
+    add = actions.add_parser("add", parents=[base, whose], help="read documents into the base")
     add.add_argument("sources", nargs="+", metavar="PATH", help="files, folders, globs, URLs")
     add.add_argument("--beir", action="store_true", help="PATHs are collections in BEIR form")
     add.add_argument("--dry-run", action="store_true", help="only show what would change")
     add.add_argument("--watch", action="store_true", help="go on, and add whatever changes; Ctrl-C ends")
-    search = actions.add_parser("search", parents=[base], help="find passages")
+    sync = actions.add_parser("sync", parents=[base, whose], help="make the base hold what folders hold")
+    sync.add_argument("sources", nargs="+", metavar="FOLDER", help="folders that are there")
+    sync.add_argument("--dry-run", action="store_true", help="only show what would change")
+    for each in (add, sync):
+        each.add_argument(
+            "--access", action="append", metavar="NAME", help="a group or person who may see it"
+        )
+    remove = actions.add_parser("remove", parents=[base, whose], help="take documents out")
+    remove.add_argument("sources", nargs="+", metavar="WHAT", help="ids, paths, URLs, folders")
+    search = actions.add_parser("search", parents=[base, whose], help="find passages")
+    _search_arguments(search)
+    actions.add_parser("status", parents=[base, whose], help="what is in the base")
+    verify = actions.add_parser("verify", parents=[base, whose], help="look up every passage")
+    verify.add_argument("--repair", action="store_true", help="mend what is lost")
+    rebuild = actions.add_parser("rebuild", parents=[base], help="build the indexes anew, then switch")
+    rebuild.add_argument(
+        "--embedder", metavar="NAME", help="makes the vectors from now on (default: the project's)"
+    )
+    for name, told in (("export", "write the base to one file"), ("import", "take such a file in")):
+        moved = actions.add_parser(name, parents=[base, whose], help=told)
+        moved.add_argument("file", type=Path, metavar="FILE")
+
+
+def _search_arguments(search: argparse.ArgumentParser) -> None:
     asked = search.add_mutually_exclusive_group(required=True)
     asked.add_argument("query", metavar="QUERY", nargs="?", default="")
     asked.add_argument(
         "--beir", nargs=2, type=Path, metavar=("FOLDER", "RUN"), help="a collection's queries, to a TREC run"
     )
+    search.add_argument("--group", action="append", metavar="NAME", help="search as one of this group")
     search.add_argument("--top-k", type=_positive, default=10, metavar="N", help="how many (default: 10)")
     search.add_argument("--where", type=_where, metavar="JSON", help="what the metadata must be")
     search.add_argument("--diversity", type=float, default=0.0, metavar="0..1", help="less of the same")
-    actions.add_parser("status", parents=[base], help="what is in the base")
-    for name, told in (("export", "write the base to one file"), ("import", "take such a file in")):
-        actions.add_parser(name, parents=[base], help=told).add_argument("file", type=Path, metavar="FILE")
 
 
 def _positive(text: str) -> int:
@@ -83,7 +113,7 @@ def _where(text: str) -> dict[str, Any]:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Does the action."""
+    """Does what the verb says."""
     return asyncio.run(_run(args))
 
 
@@ -105,28 +135,35 @@ def _base(name: str, *, make: bool) -> KnowledgeBase:
 
 async def _run(args: argparse.Namespace) -> int:
     name = getattr(args, "kb", "default")
-    async with _base(name, make=args.action in ("add", "import")) as base:
+    async with _base(name, make=args.action in ("add", "sync", "import")) as base:
         match args.action:
             case "add":
-                sources: list[Any] = args.sources
                 if args.beir:
-                    sources = [beir_documents(Path(folder)) for folder in sources]
+                    args.sources = [beir_documents(Path(folder)) for folder in args.sources]
                 elif args.watch and not args.dry_run:
-                    return await _watch(base, sources, as_json=args.json)
-                return await _add(base, sources, as_json=args.json, dry_run=args.dry_run)
+                    return await _watch(base, args)
+                return await _add(base, args)
+            case "sync" | "remove" | "verify" | "rebuild":
+                return await kept(base, args)
             case "search":
                 await _search(base, args)
             case "export":
-                _show(await base.export(args.file), as_json=args.json)
+                _show(await base.export(args.file, tenant=args.tenant), as_json=args.json)
             case "import":
-                _show(await base.take_in(args.file), as_json=args.json)
+                _show(await base.take_in(args.file, tenant=args.tenant), as_json=args.json)
             case _:
-                _show(await base.status(), as_json=args.json)
+                _show(await base.status(tenant=args.tenant), as_json=args.json)
     return 0
 
 
 async def _search(base: KnowledgeBase, args: argparse.Namespace) -> None:
-    options: dict[str, Any] = {"top_k": args.top_k, "where": args.where, "diversity": args.diversity}
+    options: dict[str, Any] = {
+        "top_k": args.top_k,
+        "where": args.where,
+        "diversity": args.diversity,
+        "tenant": args.tenant,
+        "groups": args.group or [],
+    }
     if args.beir:
         folder, run = args.beir
         queries = beir_queries(folder)
@@ -141,37 +178,26 @@ async def _search(base: KnowledgeBase, args: argparse.Namespace) -> None:
     return None
 
 
-async def _add(base: KnowledgeBase, sources: Sequence[Any], *, as_json: bool, dry_run: bool) -> int:
+async def _add(base: KnowledgeBase, args: argparse.Namespace) -> int:
     """Returns 1 when a source failed; the others are in."""
-    report = await base.add(*sources, progress=progress("documents"), dry_run=dry_run)
-    _show_report(report, as_json=as_json, dry_run=dry_run)
+    report = await base.add(
+        *args.sources,
+        progress=progress("documents"),
+        dry_run=args.dry_run,
+        tenant=args.tenant,
+        access=args.access,
+    )
+    show_report(report, as_json=args.json, dry_run=args.dry_run)
     return 1 if report.failed else 0
 
 
-async def _watch(base: KnowledgeBase, sources: Sequence[str], *, as_json: bool) -> int:
+async def _watch(base: KnowledgeBase, args: argparse.Namespace) -> int:
     """Shows a report at the beginning and after each change, until it is ended."""
-    async for report in base.watch(*sources, progress=progress("documents")):
-        _show_report(report, as_json=as_json, dry_run=False)
+    whose = {"tenant": args.tenant, "access": args.access}
+    async for report in base.watch(*args.sources, progress=progress("documents"), **whose):
+        show_report(report, as_json=args.json, dry_run=False)
         sys.stdout.flush()
     return 0
-
-
-def _show_report(report: AddReport, *, as_json: bool, dry_run: bool) -> None:
-    if as_json:
-        print_json(report.as_dict())
-    else:
-        if dry_run:
-            for mark, names in (("+", report.added), ("~", report.changed), ("-", report.removed)):
-                print("".join(f"{mark} {name}\n" for name in names), end="")
-            print(f"would embed {report.embedded} passages: ", end="")
-        counts = ("added", "changed", "unchanged", "removed")
-        print(", ".join(f"{len(getattr(report, name))} {name}" for name in counts))
-        if report.skipped:
-            print(f"skipped, of a kind that is not read: {', '.join(report.skipped)}", file=sys.stderr)
-        for key, warning in report.warnings:
-            print(redact(f"warning: {key}: {' '.join(warning.split())}"), file=sys.stderr)
-    for source, error in report.failed:
-        print(redact(f"failed: {source}: {' '.join(str(error).split())}"), file=sys.stderr)
 
 
 def as_object(hit: Hit) -> dict[str, Any]:

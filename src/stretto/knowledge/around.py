@@ -6,14 +6,16 @@ import msgspec
 
 from stretto.documents import Chunk, Hit
 from stretto.knowledge.filters import Filter
-from stretto.knowledge.manifest import Manifest
 from stretto.knowledge.options import Expand
+from stretto.knowledge.view import VisibleManifest
 
 SECTION = 12
 """Passages of a section at most, the hit in their middle."""
 
 
-def with_around(manifest: Manifest, hits: Sequence[Hit], expand: Expand, where: Filter | None) -> list[Hit]:
+def with_around(
+    manifest: VisibleManifest, hits: Sequence[Hit], expand: Expand, where: Filter | None
+) -> list[Hit]:
     """The hits with `around`; a neighbour that does not fit `where` is left out, and what lies behind it."""
     known: dict[str, list[Chunk]] = {}
     for hit in hits:

@@ -7,7 +7,7 @@ removed by hand. It is never searched. One small sqlite file, opened for each ca
 import json
 import sqlite3
 import time
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Collection, Generator, Iterable, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from stretto.results import Citation
 _TABLE = """
 CREATE TABLE IF NOT EXISTS passages (
     id TEXT NOT NULL, version TEXT NOT NULL, document TEXT NOT NULL, kept REAL NOT NULL,
-    chunk TEXT NOT NULL, source TEXT NOT NULL, PRIMARY KEY (id, version)) WITHOUT ROWID
+    chunk TEXT NOT NULL, source TEXT NOT NULL, access TEXT NOT NULL, PRIMARY KEY (id, version)) WITHOUT ROWID
 """
 _chunk = msgspec.json.Decoder(Chunk).decode
 _document = msgspec.json.Decoder(Document).decode
@@ -48,31 +48,43 @@ class Earlier:
 
     def keep(self, manifest: Manifest, replaced: Iterable[tuple[str, Sequence[str]]]) -> None:
         """Keeps what is about to go: for each document the passages that are not among the ids that stay."""
-        rows: list[tuple[Any, ...]] = []
+        rows, now = list[tuple[Any, ...]](), time.time()
         for key, stay in replaced:
             document = manifest.document(key, text=False)
             if document is None:
                 continue
             source = msgspec.json.encode(document).decode()
+            access = json.dumps(manifest.access_of(key) or ())
             staying = set(stay)
             rows += [
-                (chunk.id, chunk.version or document.version, key, time.time(), _encoded(chunk), source)
+                (
+                    chunk.id,
+                    chunk.version or document.version,
+                    key,
+                    now,
+                    _encoded(chunk),
+                    source,
+                    access,
+                )
                 for chunk in (row.chunk for row in manifest.chunks_of(key))
                 if chunk.id not in staying
             ]
         if rows:
             with self._opened() as write:
-                write.executemany("INSERT OR REPLACE INTO passages VALUES (?, ?, ?, ?, ?, ?)", rows)
+                write.executemany("INSERT OR REPLACE INTO passages VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
 
-    def find(self, document: str, chunk: str, version: str) -> tuple[Document, Chunk] | None:
-        """The passage as it was in that version, the latest kept one where no version is named."""
+    def find(self, document: str, chunk: str, version: str) -> tuple[Document, Chunk, frozenset[str]] | None:
+        """The passage as it was in that version, the latest kept one where no version is named.
+
+        The third of what it returns is who could see it then; empty: everyone.
+        """
         if not self._path.exists():
             return None
-        query = "SELECT source, chunk FROM passages WHERE id = ? AND document = ?"
+        query = "SELECT source, chunk, access FROM passages WHERE id = ? AND document = ?"
         query += " AND version = ?" if version else " AND ? = '' ORDER BY kept DESC"
         with self._opened() as read:
             row = read.execute(query, (chunk, document, version)).fetchone()
-        return (_document(row[0]), _chunk(row[1])) if row else None
+        return (_document(row[0]), _chunk(row[1]), frozenset(json.loads(row[2]))) if row else None
 
     def prune(self, before: float) -> int:
         """Forgets what was kept before that time (seconds since 1970); returns how many passages."""
@@ -90,15 +102,24 @@ class Earlier:
                 write.execute(query, (json.dumps(list(documents)),))
 
 
-def cited_passage(manifest: Manifest, earlier: Earlier, citation: Citation) -> tuple[Document, Chunk] | None:
-    """What a citation points at: the passage as it is now, if it is still there, else as it was.
+def cited_passage(
+    manifest: Manifest, earlier: Earlier, citation: Citation, groups: Collection[str]
+) -> tuple[Document, Chunk] | None:
+    """What a citation points at, for a reader in `groups`: the passage as it is now, else as it was.
 
-    A passage that is there says the same, whatever its version: its id is a hash of its text.
+    A passage that is there says the same, whatever its version: its id is a hash of its text. Who may see a
+    document now decides; where it is gone, who could see the passage last.
     """
+    seen_by = manifest.access_of(citation.document)
+    if seen_by and not set(seen_by) & set(groups):
+        return None
     chunk = manifest.chunks([citation.chunk]).get(citation.chunk)
     document = manifest.document(citation.document, text=False)
     if chunk is None or document is None or chunk.document != document.id:
-        return earlier.find(citation.document, citation.chunk, citation.version)
+        found = earlier.find(citation.document, citation.chunk, citation.version)
+        if found is None or (seen_by is None and found[2] and not found[2] & set(groups)):
+            return None
+        return found[:2]
     return document, chunk
 
 

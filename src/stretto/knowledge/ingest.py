@@ -8,9 +8,12 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
+
 from stretto.documents import Document
 from stretto.errors import KnowledgeError, StrettoError
 from stretto.knowledge.chunkers.identity import Prepared, indexed_text, prepare
+from stretto.knowledge.chunkers.passages import PassageSizes
 from stretto.knowledge.conversion import Conversion
 from stretto.knowledge.earlier import Earlier
 from stretto.knowledge.limits import IngestLimits
@@ -38,6 +41,8 @@ class Ingest:
         progress: Called before each document, and while chunks are embedded.
         dry_run: Whether nothing is embedded and written; the report says what would be.
         untouched: Sources that are known not to have changed: they are not even hashed.
+        access: Who may see what is added; None: as it is, and everyone where it is new.
+        mirrored: Folders, as sources name them, of which nothing else stays.
     """
 
     def __init__(
@@ -50,10 +55,14 @@ class Ingest:
         progress: Progress | None,
         dry_run: bool = False,
         untouched: Set[str] = frozenset(),
+        access: Sequence[str] | None = None,
+        mirrored: Sequence[str] = (),
     ) -> None:
         self._opened, self._manifest = opened, opened.manifest
         self._embedder, self._root, self._limits = embedder, root, limits
         self._progress, self._dry_run, self._untouched = progress, dry_run, untouched
+        self._mirrored = mirrored
+        self._access = None if access is None else tuple(sorted(set(access)))
         self._conversion = Conversion(limits)
         self._earlier = Earlier(opened.folder)
         self._report = AddReport()
@@ -103,15 +112,24 @@ class Ingest:
         if known and known[0] == content.fingerprint():
             if known[1:] != (item.source, item.origin or known[2]) and not self._dry_run:
                 self._manifest.set_source(name, item.source, item.origin or known[2])
+            self._let_see(name)
             self._report.unchanged.append(name)
             return
         read = await self._conversion.read(content.order)
-        row, prepared = await off_loop(_prepared, item, content, read, name, known[2] if known else "")
+        sizes = PassageSizes(**self._manifest.sizes())
+        origin = known[2] if known else ""
+        row, prepared = await off_loop(_prepared, item, content, read, name, origin, sizes)
+        seen_by = self._manifest.access_of(name) or () if self._access is None else self._access
+        row = msgspec.structs.replace(row, access=seen_by)
         stored = {row.chunk.id: row.fingerprint for row in self._manifest.chunks_of(name)}
         new = [part for part in prepared if stored.get(part.chunk.id) != part.fingerprint]
         self._batch.append((row, prepared, new))
         self._report.warnings.extend((name, warning) for warning in read.loaded.warnings)
         (self._report.changed if known else self._report.added).append(name)
+
+    def _let_see(self, name: str) -> None:
+        if self._access is not None and not self._dry_run and self._manifest.access_of(name) != self._access:
+            self._manifest.set_access(name, self._access)
 
     def _name_for(self, item: Item) -> str:
         """The id of the item's document: the one it has, else its name, made longer while that is taken."""
@@ -169,7 +187,10 @@ class Ingest:
         self._opened.keywords.commit()
 
     async def _remove_gone(self, expanded: Expanded) -> None:
-        """Removes what a folder or glob brought before and whose file is gone now."""
+        """Removes what a folder or glob brought before and whose file is gone now.
+
+        Of folders that are mirrored, all from below them that is not among the items, whoever brought it.
+        """
         present = {item.source for item in expanded.items}
         gone = [
             key
@@ -177,6 +198,9 @@ class Ingest:
             for key, source in self._manifest.from_origin(origin)
             if source not in present and not (self._root / source).exists()
         ]
+        for folder in self._mirrored:
+            below = self._manifest.from_below(folder)
+            gone.extend(key for key, source in below if source not in present and key not in gone)
         if gone and not self._dry_run:
             await off_loop(self._earlier.keep, self._manifest, [(key, ()) for key in gone])
             await off_loop(self._manifest.remove, gone)
@@ -224,7 +248,7 @@ def _alone(error: StrettoError) -> StrettoError:
 
 
 def _prepared(
-    item: Item, content: Content, read: Done, name: str, origin: str
+    item: Item, content: Content, read: Done, name: str, origin: str, sizes: PassageSizes
 ) -> tuple[DocumentRow, list[Prepared]]:
     loaded = read.loaded
     metadata = dict(loaded.metadata)
@@ -245,4 +269,4 @@ def _prepared(
     fingerprint = content.fingerprint(read.version)  # of what was read, should the file have changed since
     row = DocumentRow(document, fingerprint, item.origin or origin, loaded.pages, loaded.headings)
     door = "url" if item.url else "file" if item.path else "program"
-    return row, prepare(name, loaded, version=read.version, taint=door)
+    return row, prepare(name, loaded, sizes, version=read.version, taint=door)

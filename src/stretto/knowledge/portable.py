@@ -125,7 +125,7 @@ def _named(name: str) -> zipfile.ZipInfo:
 
 
 def _write_document(opened: Opened, key: str, lines: IO[bytes]) -> int:
-    row = opened.manifest.row(key)
+    row = opened.manifest.whole(key)
     if row is None:
         raise KnowledgeError(f"`{key}` was removed while the base was exported; export it again")
     chunks = opened.manifest.chunks_of(key)

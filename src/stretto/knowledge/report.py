@@ -1,7 +1,7 @@
-"""What an `add` did. Plain data."""
+"""What an `add`, a `verify` and a `rebuild` did. Plain data."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from stretto.errors import StrettoError
@@ -43,3 +43,50 @@ class AddReport:
             "warnings": [{"document": key, "message": message} for key, message in self.warnings],
             "embedded": self.embedded,
         }
+
+
+@dataclass
+class VerifyReport:
+    """What one `verify` found. Lists hold ids of passages."""
+
+    chunks: int = 0
+    """How many passages there are."""
+    without_vector: list[str] = field(default_factory=list[str])
+    """Passages whose vector is missing or damaged."""
+    unreachable: list[str] = field(default_factory=list[str])
+    """Passages that a search for their own vector does not find, nor one of equal text."""
+    without_words: list[str] = field(default_factory=list[str])
+    """Passages that the keyword index does not hold."""
+    surplus: int = 0
+    """Rows of the indexes that belong to no passage; no search shows them."""
+    embedded: int = 0
+    """How many passages were embedded again."""
+    rebuilt: bool = False
+    """Whether the indexes had to be built anew."""
+    repaired: bool = False
+    """Whether something was wrong, and is not any more."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong now."""
+        wrong = self.without_vector or self.unreachable or self.without_words or self.surplus
+        return self.repaired or not wrong
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {"ok": self.ok, **asdict(self)}
+
+
+@dataclass(frozen=True)
+class RebuildReport:
+    """What one `rebuild` did."""
+
+    chunks: int
+    """How many passages there are now, of all tenants."""
+    embedded: int
+    """How many of them were embedded."""
+    embedder: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return asdict(self)

@@ -7,8 +7,8 @@ from stretto.knowledge.allowed import Allowed, allowed
 from stretto.knowledge.around import with_around
 from stretto.knowledge.filters import Filter
 from stretto.knowledge.fusion import Ranked, diverse, fuse, lent
-from stretto.knowledge.opened import Opened
 from stretto.knowledge.options import ALPHA, SearchOptions
+from stretto.knowledge.view import View
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,7 +26,7 @@ _TRIES = 20
 
 
 def search(
-    opened: Opened,
+    view: View,
     query: str,
     vector: "NDArray[np.float32]",
     options: SearchOptions,
@@ -36,7 +36,7 @@ def search(
     """The best chunks that fit `options.where`, best first, all of one state of the knowledge base.
 
     Args:
-        opened: The knowledge base.
+        view: The knowledge base, as the searcher sees it.
         query: A question or words.
         vector: What its embedder made of the query.
         options: How it is asked.
@@ -45,9 +45,9 @@ def search(
     where = Filter(options.where) if options.where else None
     hits: list[Hit] = []
     for _ in range(_TRIES):
-        before = opened.manifest.state()
-        hits = _Search(opened, query, options, where, unread).run(vector)
-        if opened.manifest.state() == before:
+        before = view.manifest.state()
+        hits = _Search(view, query, options, where, unread).run(vector)
+        if view.manifest.state() == before:
             break
     return hits
 
@@ -57,15 +57,15 @@ class _Search:
 
     def __init__(
         self,
-        opened: Opened,
+        view: View,
         query: str,
         options: SearchOptions,
         where: Filter | None,
         unread: float | None,
     ) -> None:
-        self._opened, self._query, self._options, self._where = opened, query, options, where
+        self._view, self._query, self._options, self._where = view, query, options, where
         self._unread = unread
-        self._only: Allowed | None = allowed(opened, where) if where is not None else None
+        self._only: Allowed | None = allowed(view, where) if where is not None else None
 
     def run(self, vector: "NDArray[np.float32]") -> list[Hit]:
         """The hits, with what stands around them."""
@@ -74,17 +74,17 @@ class _Search:
         ranked = self._ranked(vector)
         if self._options.feedback and ranked:
             best = [row[0] for row in ranked[: self._options.feedback]]
-            vectors = self._opened.vectors.vectors(best)
+            vectors = self._view.vectors.vectors(best)
             if vectors:
                 ranked = self._ranked(lent(vector, list(vectors.values())))
         top_k = self._options.top_k
         if self._options.diversity:
             looked_at = ranked[: max(_DIVERSE, 3 * top_k)]
-            vectors = self._opened.vectors.vectors([row[0] for row in looked_at])
+            vectors = self._view.vectors.vectors([row[0] for row in looked_at])
             ranked = diverse(looked_at, vectors, self._options.diversity, top_k)
         hits = self._resolved(ranked[:top_k])
         if self._options.expand:
-            return with_around(self._opened.manifest, hits, self._options.expand, self._where)
+            return with_around(self._view.manifest, hits, self._options.expand, self._where)
         return hits
 
     def _ranked(self, vector: "NDArray[np.float32]") -> list[Ranked]:
@@ -122,11 +122,11 @@ class _Search:
             dense = only.nearest(vector, depth)
             keyword = only.said(self._query, depth)
             return dict(dense), dict(keyword), depth >= len(only.ids)
-        dense = self._opened.vectors.query(vector, depth)
-        keyword = self._opened.keywords.query(self._query, depth)
+        dense = self._view.vectors.query(vector, depth)
+        keyword = self._view.keywords.query(self._query, depth)
         ended = len(dense) < depth and len(keyword) < depth
         if only is None:
-            return dict(dense), dict(keyword), ended or depth >= self._opened.manifest.counts()[1]
+            return dict(dense), dict(keyword), ended or depth >= self._view.manifest.counts()[1]
         kept = [[row for row in leg if row[0] in only.ids] for leg in (dense, keyword)]
         most = max(DEPTH, self._options.top_k)
         return dict(kept[0][:most]), dict(kept[1][:most]), ended or depth >= only.total
@@ -136,24 +136,24 @@ class _Search:
     ) -> dict[str, tuple[float, float]]:
         """The cosine and the keyword score of every candidate that the manifest shows."""
         keys = [*dense, *(key for key in keyword if key not in dense)]
-        present = self._opened.manifest.present(keys)
+        present = self._view.manifest.present(keys)
         candidates = [key for key in keys if key in present]
         without_cosine = [key for key in candidates if key not in dense]
         if without_cosine:
             dense.update(self._cosines(vector, without_cosine))
         without_words = [key for key in candidates if key not in keyword]
         if without_words:
-            keyword.update(self._opened.keywords.scores(self._query, without_words))
+            keyword.update(self._view.keywords.scores(self._query, without_words))
         return {key: (dense.get(key, 0.0), keyword.get(key, 0.0)) for key in candidates}
 
     def _cosines(self, vector: "NDArray[np.float32]", keys: list[str]) -> dict[str, float]:
         if self._only is not None and self._only.exact:
             return self._only.cosines(vector, keys)
-        return _cosines(self._opened, vector, keys)
+        return _cosines(self._view, vector, keys)
 
     def _resolved(self, ranked: list[Ranked]) -> list[Hit]:
-        chunks = self._opened.manifest.chunks([row[0] for row in ranked])
-        documents = self._opened.manifest.documents({chunk.document for chunk in chunks.values()})
+        chunks = self._view.manifest.chunks([row[0] for row in ranked])
+        documents = self._view.manifest.documents({chunk.document for chunk in chunks.values()})
         hits: list[Hit] = []
         for key, score, cosine, words in ranked:
             chunk = chunks.get(key)
@@ -164,10 +164,10 @@ class _Search:
         return hits
 
 
-def _cosines(opened: Opened, vector: "NDArray[np.float32]", keys: list[str]) -> dict[str, float]:
+def _cosines(view: View, vector: "NDArray[np.float32]", keys: list[str]) -> dict[str, float]:
     import numpy as np  # noqa: PLC0415 (whoever searches has it loaded)
 
-    found = opened.vectors.vectors(keys)
+    found = view.vectors.vectors(keys)
     if not found:
         return {}
     table = np.stack(list(found.values()))

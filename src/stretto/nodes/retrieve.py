@@ -1,6 +1,6 @@
 """`retrieve`: searches a knowledge base for what the person asks."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import zip_longest
 from typing import Any
 
@@ -24,6 +24,7 @@ def retrieve(
     rerank: Rerank | None = None,
     expand: Expand = 0,
     diversity: float = 0.0,
+    groups: Callable[[RunContext], Collection[str]] | None = None,
 ) -> NodeFunction:
     """A node that writes `hits`.
 
@@ -38,26 +39,35 @@ def retrieve(
         rerank: Puts twice as many hits into a better order before the best `top_k` are taken.
         expand: How many neighbours come with each hit, or its whole "section"; the model reads them too.
         diversity: 0..1: how much it counts that a hit is unlike those above it.
+        groups: The names that the run's person goes by, for documents with an access list; by default what
+            `deps` has as `groups`. The tenant is the run's.
     """
 
-    async def found(query: str) -> list[Hit]:
+    async def found(query: str, ctx: RunContext) -> list[Hit]:
         return await knowledge.search(
-            query, top_k=top_k, where=where, rerank=rerank, expand=expand, diversity=diversity
+            query,
+            top_k=top_k,
+            where=where,
+            rerank=rerank,
+            expand=expand,
+            diversity=diversity,
+            tenant=ctx.run.tenant,
+            groups=(groups or groups_of)(ctx),
         )
 
     @declares(reads=("messages", "question", "looks", "queries"), writes=("hits",))
     async def search(state: State, ctx: RunContext) -> Update:
         rewritten: Sequence[str] = () if query else state.get("queries") or ()
         if rewritten:
-            hits = merged([await found(one) for one in rewritten])[:top_k]
+            hits = merged([await found(one, ctx) for one in rewritten])[:top_k]
             ctx.emit(Retrieved(query="\n".join(rewritten), hits=tuple(hits)))
             return {"hits": hits}
         asked = (query or query_of)(state)[:MAX_QUERY]
-        hits = await found(asked)
+        hits = await found(asked, ctx)
         before = earlier_questions(state, most=1)
         if before and query is None and _closeness(hits) < weak:
             wider = f"{before[0]}\n{asked}"[:MAX_QUERY]
-            more = await found(wider)
+            more = await found(wider, ctx)
             if _closeness(more) > _closeness(hits):
                 asked, hits = wider, more
         ctx.emit(Retrieved(query=asked, hits=tuple(hits)))
@@ -79,6 +89,13 @@ def merged(results: Sequence[Sequence[Hit]]) -> list[Hit]:
 def query_of(state: State) -> str:
     """The question, and behind it what the turn's pictures show."""
     return "\n".join([question_of(state), *(look.text for look in state.get("looks") or ())])
+
+
+def groups_of(ctx: RunContext) -> Collection[str]:
+    """The names that the run's person goes by: `groups` of `deps`, as a key or an attribute; else none."""
+    deps = ctx.deps
+    found = deps.get("groups") if isinstance(deps, Mapping) else getattr(deps, "groups", None)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    return found or ()  # pyright: ignore[reportUnknownVariableType]
 
 
 def _closeness(hits: list[Hit]) -> float:

@@ -19,6 +19,7 @@ from stretto.models.partial import json_in
 from stretto.models.protocol import ChatModel, Embedder, OutputSchema
 from stretto.nodes.budgeted import affordable
 from stretto.nodes.node import NodeFunction, State, Update, declares, earlier_questions, question_of
+from stretto.nodes.retrieve import groups_of
 from stretto.nodes.voice import replied
 
 if TYPE_CHECKING:
@@ -91,11 +92,11 @@ def nearest(
     """
     vectors = _RouteVectors(routes, embedder, neighbours)
 
-    async def closest(question: str) -> tuple[float, str]:
+    async def closest(question: str, ctx: RunContext) -> tuple[float, str]:
         found = await vectors.closeness(question)
         for name, knowledge in (documents or {}).items():
             try:
-                hits = await knowledge.search(question, top_k=3)
+                hits = await knowledge.search(question, top_k=3, tenant=ctx.run.tenant, groups=groups_of(ctx))
             except StrettoError:  # the node that searches will tell; the sentences still choose
                 continue
             best = max((hit.scores.get("dense", 0.0) for hit in hits), default=0.0)
@@ -104,9 +105,9 @@ def nearest(
 
     async def by_meaning(state: State, ctx: RunContext) -> str | None:
         question = question_of(state)
-        closeness, name = await closest(question)
+        closeness, name = await closest(question, ctx)
         if closeness < threshold and (before := earlier_questions(state, most=1)):
-            closeness, name = await closest(f"{before[0]} {question}")
+            closeness, name = await closest(f"{before[0]} {question}", ctx)
         return name if closeness >= threshold else none
 
     return by_meaning
