@@ -5,6 +5,7 @@ import pytest
 from stretto.documents import Document
 from stretto.errors import KnowledgeError
 from stretto.knowledge import KnowledgeBase, attribute
+from stretto.knowledge.chunkers.passages import PassageSizes
 from stretto.testing.embedder import HashingEmbedder
 
 OLD = "# Returns\n\nRefunds take 5 working days."
@@ -76,3 +77,12 @@ async def test_a_base_that_never_changed_has_no_file_for_it(tmp_path):
         await kb.add(Document("a", OLD))
         assert await kb.prune() == 0
     assert not list((tmp_path / "kb").glob("earlier*"))
+
+
+async def test_passages_cut_anew_leave_the_old_ones_to_their_citations(tmp_path):
+    async with KnowledgeBase(tmp_path / "kb", embedder=HashingEmbedder()) as kb:
+        await kb.add(Document("a", OLD + "\n\n" + "More about other things. " * 40))
+        old = await citation_of(kb, "Refunds take 5 working days.")
+        report = await kb.rebuild(sizes=PassageSizes(target=20, most=40))
+        assert report.chunks > 1
+        assert (await kb.resolve(old)).chunk.id == old.chunk

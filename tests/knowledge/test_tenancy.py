@@ -42,12 +42,21 @@ async def test_2000_searches_show_nothing_that_the_searcher_may_not_see(kb):
     leaks = missing = 0
     for _ in range(2000):
         tenant, groups = rnd.choice((*TENANTS, "default")), rnd.sample(GROUPS, rnd.randint(0, 3))
+        one = rnd.choice(list(rights))
         query = " ".join(rnd.choices([*WORDS, *rights], k=rnd.randint(1, 4)))
-        where = {"document": rnd.choice(list(rights))} if rnd.random() < 0.1 else None
-        hits = await kb.search(query, rnd.choice((1, 5, 200)), where, tenant=tenant, groups=groups)
+        where = rnd.choice(
+            [None, None, {"document": one}, {"document": {"$ne": one}}, {"$not": {"tenant": 1}}]
+        )
+        options = {
+            "diversity": rnd.choice((0, 0.3)),
+            "feedback": rnd.choice((0, 2)),
+            "expand": rnd.choice((0, 1)),
+        }
+        hits = await kb.search(query, rnd.choice((1, 5, 200)), where, tenant=tenant, groups=groups, **options)
         for hit in hits:
             owner, access = rights[hit.document.id]
             leaks += owner not in (tenant, "default") or bool(access and not access & set(groups))
+            leaks += any(chunk.document != hit.document.id for chunk in hit.around)
         missing += not hits and where is None
     assert (leaks, missing) == (0, 0)
 
@@ -132,6 +141,50 @@ async def test_retrieve_takes_tenant_and_groups_from_the_run_and_not_from_where(
     assert await found({"groups": ["board"]}, groups=lambda ctx: ()) == {"a"}
     assert await found(None, where={"tenant": "zenith"}) == {"a"}
     assert await found(None, where={"document": "z"}) == set()
+
+
+async def test_an_old_citation_is_for_who_could_see_the_passage_last(kb, tmp_path):
+    folder = tmp_path / "docs"
+    folder.mkdir()
+    (folder / "a.md").write_text("The merger is near.")
+    await kb.sync(folder, access=["board"])
+    (hit,) = await kb.search("merger", groups=["board"])
+    citation = Citation(1, hit.document.id, hit.chunk.id, "The merger is near.")
+    (folder / "a.md").write_text("The merger is here.")
+    await kb.sync(folder)
+    assert (await kb.resolve(citation, groups=["board"])).chunk.id == hit.chunk.id
+    with pytest.raises(KnowledgeError, match="not in"):
+        await kb.resolve(citation, groups=["staff"])
+    await kb.sync(folder, access=["staff"])
+    assert (await kb.resolve(citation, groups=["staff"])).chunk.id == hit.chunk.id
+    with pytest.raises(KnowledgeError, match="not in"):
+        await kb.resolve(citation, groups=["board"])
+    (folder / "a.md").unlink()
+    await kb.sync(folder)
+    assert (await kb.resolve(citation, groups=["board"])).chunk.id == hit.chunk.id
+    with pytest.raises(KnowledgeError, match="not in"):
+        await kb.resolve(citation)
+
+
+async def test_neighbours_come_from_what_the_searcher_sees(kb):
+    text = "# A\n\n" + "\n\n".join(f"Paragraph {n} of the merger. " * 20 for n in range(6))
+    await kb.add(Document(id="a", text=text), tenant="acme", access=["board"])
+    await kb.add(Document(id="a", text=text))
+    (hit, *_) = await kb.search("paragraph 3 merger", expand=1, tenant="acme")
+    assert len(hit.around) > 1
+    assert await kb.search("merger", tenant="acme", where={"page": 9}) == []
+    more = await kb.search("paragraph 3 merger", 50, expand="section", tenant="acme", groups=["board"])
+    assert all(chunk.document == "a" for each in more for chunk in each.around)
+
+
+async def test_an_exported_part_keeps_its_access_lists(kb, tmp_path):
+    await kb.add(Document(id="a", text="The merger is near."), tenant="acme", access=["board"])
+    await kb.export(tmp_path / "acme.zip", tenant="acme")
+    async with KnowledgeBase(tmp_path / "other", embedder=HashingEmbedder()) as other:
+        assert (await other.take_in(tmp_path / "acme.zip", tenant="acme"))["chunks"] == 1
+        assert await other.search("merger", tenant="acme") == []
+        assert len(await other.search("merger", tenant="acme", groups=["board"])) == 1
+        assert await other.search("merger", groups=["board"]) == []
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from stretto.errors import KnowledgeError
 from stretto.knowledge.checks import dimensions_of
 from stretto.knowledge.chunkers.identity import Prepared, indexed_text, prepare
 from stretto.knowledge.chunkers.passages import PassageSizes
+from stretto.knowledge.earlier import Earlier
 from stretto.knowledge.embedding import Embedding
 from stretto.knowledge.loaders.protocol import Loaded, Region
 from stretto.knowledge.manifest import ChunkRow
@@ -48,6 +49,7 @@ class Rebuild:
         self._keeps = (self._manifest.embedder() or ("",))[0] == embedding.name
         self._next = self._manifest.generation() + 1
         self._dimensions = 0
+        self._stay: dict[str, list[str]] = {}
         self.embedded = 0
         """How many passages were embedded."""
         self.chunks = 0
@@ -64,6 +66,7 @@ class Rebuild:
         batch: list[tuple[int, Prepared]] = []
         for one in self._prepared():
             batch.append(one)
+            self._stay.setdefault(one[1].chunk.document, []).append(one[1].chunk.id)
             if len(batch) >= _BATCH:
                 await self._write(batch, total)
                 batch = []
@@ -83,6 +86,8 @@ class Rebuild:
             meta["sizes"] = msgspec.json.encode(asdict(self._sizes)).decode()
         if self._dimensions:
             meta |= {"embedder": self._embedding.name, "dimensions": str(self._dimensions)}
+        if self._sizes is not None:
+            Earlier(self._opened.folder).keep(self._manifest, self._stay.items())
         self._manifest.show_next(meta)
         self._opened.completed()
         self._opened.retire()
