@@ -165,7 +165,9 @@ class Seats:
                 retry_after=wait,
             )
         capacity = sum(int(one.concurrency.limit) for one in fit if one.ready(now) <= now)
-        ahead = self._line.before(ticket) / capacity * self._duration if capacity else 0.0
+        with self._lock:  # callers in other threads come and go
+            before = self._line.before(ticket)
+        ahead = before / capacity * self._duration if capacity else 0.0
         if left <= 0 or ahead > left:
             waiting = len(self._line)
             raise ModelTimeout(
