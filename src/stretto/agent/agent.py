@@ -61,7 +61,7 @@ class Agent:
             would hold; as `Spending` with prices and counters.
         threads: Where conversations are kept: a path (sqlite), `postgresql://USER:PASSWORD@HOST:PORT/NAME`,
             `"memory"`, or None for nowhere.
-        threads_key: Encrypts them: 64 hexadecimal digits; by default `STRETTO_THREADS_KEY`, but in memory.
+        threads_key: Encrypts them: 64 hexadecimal digits; None: `STRETTO_THREADS_KEY`, but not in memory.
         retention: How much of the threads is kept; None keeps all.
         second_turn: What a turn does while another one of its thread runs: `reject` (ThreadBusy), `enqueue`,
             `interrupt` (stops the other, and keeps what it said) or `merge` (one turn for both messages).
@@ -118,9 +118,10 @@ class Agent:
                 memory=embedder is not None,
             )
         elif model is not None or tools or instructions or output is not None:
-            raise ConfigError(
+            either = (
                 "an Agent takes either `graph` or `model`, `tools`, `instructions` and `output`, not both"
             )
+            raise ConfigError(either)
         self.graph = graph
         self._spending = budgets if isinstance(budgets, Spending) else Spending(budgets)
         self._spending.check(node.name for node in graph.nodes)
