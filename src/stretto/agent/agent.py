@@ -103,9 +103,8 @@ class Agent:
         self._form = None if output is None else Form(output)
         if graph is None:
             if model is None:
-                raise ConfigError(
-                    'an Agent needs a model, for instance Agent(model="local:qwen2.5-coder-0.5b")'
-                )
+                example = 'Agent(model="local:qwen2.5-coder-0.5b")'
+                raise ConfigError(f"an Agent needs a model, for instance {example}")
             self._model = as_model(model)
             self._asked = [self._model]
             graph = answering(
@@ -118,10 +117,8 @@ class Agent:
                 memory=embedder is not None,
             )
         elif model is not None or tools or instructions or output is not None:
-            either = (
-                "an Agent takes either `graph` or `model`, `tools`, `instructions` and `output`, not both"
-            )
-            raise ConfigError(either)
+            others = "`model`, `tools`, `instructions` and `output`"
+            raise ConfigError(f"an Agent takes either `graph` or {others}, not both")
         self.graph = graph
         self._spending = budgets if isinstance(budgets, Spending) else Spending(budgets)
         self._spending.check(node.name for node in graph.nodes)
