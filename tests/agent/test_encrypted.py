@@ -1,5 +1,6 @@
 """An agent whose threads are encrypted: no file holds what was said, and all goes on as without a key."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ from stretto import Agent, RunContext, tool
 from stretto.agent import threads_of
 from stretto.errors import ConfigError, ThreadError, ThreadKeyRefused
 from stretto.events import RunFinished
-from stretto.messages import ToolCall
+from stretto.graph import END, START, Conversation, Graph
+from stretto.messages import Message, ToolCall
 from stretto.testing import ScriptedModel
 from stretto.threads import Retention
 
@@ -128,3 +130,24 @@ async def test_the_environment_gives_the_key_where_the_call_gives_none(
             pass
     async with threads_of(path, key=KEY) as threads:
         assert await threads.count() == 1
+
+
+async def test_an_encrypted_run_that_was_left_is_taken_up_and_followed(tmp_path: Path) -> None:
+    path, waiting = tmp_path / "t.sqlite", asyncio.Event()
+
+    async def speak(state: Conversation) -> Conversation:
+        waiting.set()
+        if not go_on:
+            await asyncio.Event().wait()
+        return {"messages": [Message.assistant(state["question"].upper())], "output": "zebraanswer"}
+
+    graph, go_on = Graph().add_node("speak", speak).add_edge(START, "speak").add_edge("speak", END), False
+    async with Agent(graph, threads=path, threads_key=KEY) as agent:
+        started = await agent.start("zebraquestion", thread_id="t")
+        await waiting.wait()
+    go_on = True
+    async with Agent(graph, threads=path, threads_key=KEY) as agent:
+        assert await agent.recover() == [started.run_id]
+        assert (await agent.result(started.run_id)).output == "zebraanswer"
+        assert [message.text for message in await agent.messages("t")] == ["zebraquestion", "ZEBRAQUESTION"]
+    assert found_in(tmp_path) == []
