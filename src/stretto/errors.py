@@ -30,6 +30,7 @@ StrettoError
 ├── ThreadError            a conversation cannot go on as asked
 │   ├── ThreadBusy         another turn plays; this one was refused, and nothing of it is kept (HTTP 409)
 │   ├── ThreadConflict     another turn took the thread further meanwhile; this one is not kept
+│   ├── ThreadKeyRefused   these threads are encrypted with another key or none, or not at all
 │   ├── ThreadOutdated     the graph was changed since: `nodes` are gone, or what `keys` hold does not fit
 │   ├── AnswerRefused      an answer does not fit what was asked; the thread still waits
 │   └── AnswerExpired      an answer came too late: the node that asked is told so
@@ -213,6 +214,10 @@ class ThreadBusy(ThreadError):
 
 class ThreadConflict(ThreadError):
     """Another turn took the thread further meanwhile; what this one did since is not kept."""
+
+
+class ThreadKeyRefused(ThreadError):
+    """Threads are encrypted and the key is missing or another one, or are not and a key was given."""
 
 
 class ThreadOutdated(ThreadError):

@@ -78,7 +78,7 @@ def test_the_tables_to_clear_are_told_by_their_declarations() -> None:
     assert set(BY_RUN) == {"events"}
     declared = [re.match(r"CREATE TABLE IF NOT EXISTS (\w+)", statement) for statement in TABLES]
     others = {name[1] for name in declared if name} - set(BY_THREAD) - set(BY_RUN)
-    assert others == {"graphs", "memories"}  # a table that belongs to no thread is named here
+    assert others == {"graphs", "memories", "sealing"}  # a table that belongs to no thread is named here
 
 
 def test_fault_points_stand_before_and_after(connection: sqlite3.Connection) -> None:

@@ -18,6 +18,8 @@ from stretto.threads.turns import Turns
 class Failing:
     """A database that cannot be used `times` times."""
 
+    seal = None
+
     def __init__(self, inner: Any, times: int) -> None:
         self.inner, self.times = inner, times
 

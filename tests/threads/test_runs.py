@@ -21,6 +21,8 @@ from stretto.threads.turns import Turns
 class Slow:
     """A database whose answers come late: what was written is there when its caller leaves."""
 
+    seal = None
+
     def __init__(self, inner: Any) -> None:
         self.inner, self.slow, self.written = inner, False, asyncio.Event()
 

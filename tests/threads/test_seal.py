@@ -89,9 +89,13 @@ async def test_no_word_of_an_encrypted_thread_is_in_its_files(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("written", "read", "told"),
     [
-        (None, KEY, "thread `t`: what is kept in `checkpoints` is not encrypted, and is not read with a key"),
-        (KEY, None, "thread `t`: what is kept in `checkpoints` is encrypted; give the key"),
-        (KEY, OTHER, "thread `t`: what is kept in `checkpoints` was written with another key"),
+        (
+            None,
+            KEY,
+            "these threads are not encrypted, and were opened with a key: type `unset STRETTO_THREADS_KEY`",
+        ),
+        (KEY, None, "these threads are encrypted: give Agent"),
+        (KEY, OTHER, "these threads are encrypted with another key"),
     ],
 )
 async def test_a_thread_is_read_with_its_own_key_only(

@@ -83,6 +83,8 @@ class PostgresDatabase:
         connections: int = 4,
     ) -> None:
         self._server = _Server(url, prepare, refusal, patience)
+        self.seal: Any = None
+        """For those who keep rows in it, what stands around their values; not looked at here."""
         self._most = connections
         self._starting = threading.Lock()
         self._line = _Line()

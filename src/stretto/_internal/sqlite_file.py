@@ -19,7 +19,7 @@ import weakref
 from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from stretto._internal.in_thread import in_thread
 from stretto._internal.private import private_file
@@ -59,6 +59,8 @@ class SqliteFile:
         durability: Durability = "NORMAL",
     ) -> None:
         self.path = Path(path)
+        self.seal: Any = None
+        """For those who keep rows in it, what stands around their values; not looked at here."""
         self._prepare, self._refusal, self._patience = prepare, refusal, patience
         self._durability: Durability = durability
         self._lock = threading.RLock()

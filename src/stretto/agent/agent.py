@@ -61,6 +61,7 @@ class Agent:
             would hold; as `Spending` with prices and counters.
         threads: Where conversations are kept: a path (sqlite), `postgresql://USER:PASSWORD@HOST:PORT/NAME`,
             `"memory"`, or None for nowhere.
+        threads_key: Encrypts them: 64 hexadecimal digits; None: `STRETTO_THREADS_KEY`, but not in memory.
         retention: How much of the threads is kept; None keeps all.
         second_turn: What a turn does while another one of its thread runs: `reject` (ThreadBusy), `enqueue`,
             `interrupt` (stops the other, and keeps what it said) or `merge` (one turn for both messages).
@@ -83,6 +84,7 @@ class Agent:
         limits: Limits | None = None,
         budgets: Budgets | Mapping[str, Any] | Spending | None = None,
         threads: Threads = "memory",
+        threads_key: str | bytes | None = None,
         retention: Retention | None = None,
         second_turn: SecondTurn = "reject",
         media: MediaStore | Path | str | None = None,
@@ -101,9 +103,8 @@ class Agent:
         self._form = None if output is None else Form(output)
         if graph is None:
             if model is None:
-                raise ConfigError(
-                    'an Agent needs a model, for instance Agent(model="local:qwen2.5-coder-0.5b")'
-                )
+                example = 'Agent(model="local:qwen2.5-coder-0.5b")'
+                raise ConfigError(f"an Agent needs a model, for instance {example}")
             self._model = as_model(model)
             self._asked = [self._model]
             graph = answering(
@@ -116,14 +117,14 @@ class Agent:
                 memory=embedder is not None,
             )
         elif model is not None or tools or instructions or output is not None:
-            raise ConfigError(
-                "an Agent takes either `graph` or `model`, `tools`, `instructions` and `output`, not both"
-            )
+            others = "`model`, `tools`, `instructions` and `output`"
+            raise ConfigError(f"an Agent takes either `graph` or {others}, not both")
         self.graph = graph
         self._spending = budgets if isinstance(budgets, Spending) else Spending(budgets)
         self._spending.check(node.name for node in graph.nodes)
         self._spending.keep_beside(threads)
-        self._opened = Opened(graph, threads=threads, media=media, quota=media_quota, retention=retention)
+        kept: dict[str, Any] = {"threads": threads, "key": threads_key, "retention": retention}
+        self._opened = Opened(graph, media=media, quota=media_quota, **kept)
         self._opened.embedder = embedder
         self._player = Player(
             name, self._opened, prepare=self.open, form=self._form, second_turn=check_policy(second_turn)

@@ -108,6 +108,7 @@ async def memories_of(
     user: str,
     tenant: str = "default",
     embedder: Embedder | str | None = None,
+    key: str | bytes | None = None,
 ) -> AsyncGenerator[MemoriesOf]:
     """What an agent, or the file or database `where`, remembers of a user.
 
@@ -116,6 +117,7 @@ async def memories_of(
         user: Whose memories.
         tenant: Of which tenant.
         embedder: Searches by meaning; None: that of the agent, if it has one.
+        key: As for `threads_of`.
 
     Raises:
         ConfigError: No user is named.
@@ -131,7 +133,7 @@ async def memories_of(
         store = compiled.store if made is None else open_memories(saver, made)
         yield MemoriesOf(saver.file, store, scope(tenant, user))
         return
-    async with saver_at(where) as saver:
+    async with saver_at(where, key) as saver:
         yield MemoriesOf(saver.file, open_memories(saver, made), scope(tenant, user))
 
 

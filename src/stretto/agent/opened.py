@@ -31,7 +31,7 @@ from stretto.threads.database import Database
 from stretto.threads.history import answered
 from stretto.threads.journal import ThreadJournal
 from stretto.threads.runs import fence
-from stretto.threads.stores import open_memories, open_store, store_of
+from stretto.threads.stores import open_memories, open_store, store_of, threads_key
 from stretto.threads.turns import Turns
 
 Threads = Path | Literal["memory"] | str | None
@@ -64,6 +64,7 @@ class Opened:
         media: MediaStore | Path | str | None,
         quota: Quota = None,
         retention: Any = None,
+        key: str | bytes | None = None,
     ) -> None:
         if not isinstance(retention, Retention | None):
             raise ConfigError(
@@ -71,6 +72,7 @@ class Opened:
                 "`from stretto.threads import Retention`"
             )
         self._graph, self._threads, self._retention = graph, threads, retention or _KEEP_ALL
+        self._key = threads_key(key, threads)
         self._playing: Counter[str] = Counter()
         self._media = store_at(media) if isinstance(media, Path | str) else media
         self._quota, self._ready = check_quota(quota), ReadyPictures()
@@ -108,7 +110,7 @@ class Opened:
 
     async def _open(self, threads: Path | str) -> tuple[AsyncExitStack, Kept]:
         async with AsyncExitStack() as stack:
-            store = open_store(store_of(threads), threads, *self._graph.states)
+            store = open_store(store_of(threads), threads, *self._graph.states, key=self._key)
             saver = await stack.enter_async_context(store)
             memories = open_memories(saver, self._embeds if self.embedder else None)
             compiled = self._graph.compile(checkpointer=saver, store=memories)

@@ -2,6 +2,7 @@
 
 Precedence, strongest first: the call, the command line, the environment (`STRETTO_MODEL`, `STRETTO_BASE_URL`,
 `STRETTO_API_KEY`, `STRETTO_VISION`, `STRETTO_EMBEDDER`, `STRETTO_THREADS`), `agent.yaml`, `stretto.yaml`.
+The key of threads, a secret, is in no file: `STRETTO_THREADS_KEY`.
 """
 
 import os

@@ -31,7 +31,7 @@ from stretto.threads.checkpoint.tips import is_key, tip_of
 from stretto.threads.deletion import forget, is_held, is_known, made_at, of_tenant, of_user, unused_since
 from stretto.threads.overview import checkpoints_of, count_threads, kept_threads, size_of
 from stretto.threads.retention import DAY
-from stretto.threads.stores import open_store, store_of
+from stretto.threads.stores import open_store, store_of, threads_key
 
 _ALL = 1_000_000_000
 
@@ -131,7 +131,8 @@ class ThreadsOf:
             raise ThreadError(
                 f"thread `{thread_id}` has a DeltaChannel, which needs all checkpoints; it cannot be forked"
             )
-        await self._database.transact(partial(copy_to_fork, source=thread_id, target=target), key=target)
+        copy = partial(copy_to_fork, source=thread_id, target=target, seal=self._database.seal)
+        await self._database.transact(copy, key=target)
         await self._copy_below(thread_id, target, {"": found.checkpoint["id"]})
         await self._copy(found, target)
         note = "tools that it runs have effects of their own, under keys of their own"
@@ -299,25 +300,32 @@ def _checkpoint(checkpoint_id: str, metadata: bytes) -> CheckpointRow:
 
 
 @asynccontextmanager
-async def threads_of(where: Agent | str | Path) -> AsyncGenerator[ThreadsOf]:
+async def threads_of(
+    where: Agent | str | Path, *, key: str | bytes | None = None
+) -> AsyncGenerator[ThreadsOf]:
     """The threads of an agent, or in the file or database `where`.
 
+    Args:
+        where: The agent, or where they are kept.
+        key: What those of a file or database are encrypted with; None: what `STRETTO_THREADS_KEY` says.
+
     Raises:
+        ThreadKeyRefused: They are encrypted otherwise.
         ThreadError: The agent keeps none, or the file is not there.
     """
     if isinstance(where, Agent):
         saver = (await where._opened.kept()).compiled.checkpointer  # pyright: ignore[reportPrivateUsage]
         yield ThreadsOf(saver, agent=where)
         return
-    async with saver_at(where) as saver:
+    async with saver_at(where, key) as saver:
         yield ThreadsOf(saver)
 
 
 @asynccontextmanager
-async def saver_at(where: str | Path) -> AsyncGenerator[Any]:
+async def saver_at(where: str | Path, key: str | bytes | None = None) -> AsyncGenerator[Any]:
     """The saver of the threads in the file or database `where`; raises ThreadError where none are there."""
     store = store_of(where)
     if store == "sqlite" and not Path(where).is_file():
         raise ThreadError(f"there are no threads in `{where}`; give the path of a threads.sqlite")
-    async with open_store(store, where, Conversation) as saver:
+    async with open_store(store, where, Conversation, key=threads_key(key, where)) as saver:
         yield saver

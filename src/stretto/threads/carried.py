@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable
 
 from stretto.threads.database import Connection
+from stretto.threads.seal import Seal, covered, uncovered
 from stretto.threads.tables import TABLES
 
 _COLUMN = re.compile(r"(?:\(|,)\s*([a-z_0-9]+) (?:TEXT|INTEGER|REAL|BLOB)\b")
@@ -45,11 +46,12 @@ def copy_tasks(connection: Connection, thread_id: str, moves: Iterable[tuple[str
             )
 
 
-def copy_to_fork(connection: Connection, source: str, target: str) -> None:
+def copy_to_fork(connection: Connection, source: str, target: str, *, seal: Seal | None = None) -> None:
     """Lets the thread `target`, a fork of `source`, hold its media, and go on where a node of it stopped.
 
     The journal goes along: what a node did before it stopped is not done again. Effects do not: what the fork
-    changes is its own, under keys of its own.
+    changes is its own, under keys of its own. Steps that are encrypted are tied to their thread: with `seal`,
+    anew.
     """
     for table, columns in (("journal", OF_TASKS["journal"]), ("media_references", _MEDIA)):
         names = ", ".join((*(["task_id"] if table == "journal" else []), *columns))
@@ -57,6 +59,18 @@ def copy_to_fork(connection: Connection, source: str, target: str) -> None:
             f"INSERT INTO {table} (thread_id, {names}) SELECT ?, {names} FROM {table} WHERE thread_id = ? "
             "ON CONFLICT DO NOTHING",
             (target, source),
+        )
+    if seal is not None:
+        _seal_anew(connection, source, target, seal)
+
+
+def _seal_anew(connection: Connection, source: str, target: str, seal: Seal) -> None:
+    found = connection.execute("SELECT task_id, ordinal, content FROM journal WHERE thread_id = ?", (target,))
+    for task_id, number, content in found.fetchall():
+        plain = uncovered(seal, bytes(content), "journal", source, number)
+        connection.execute(
+            "UPDATE journal SET content = ? WHERE thread_id = ? AND task_id = ? AND ordinal = ?",
+            (covered(seal, plain, "journal", target, number), target, task_id, number),
         )
 
 

@@ -46,6 +46,9 @@ Work = Callable[[Connection], T]
 class Database(Protocol):
     """Runs transactions. A killed process leaves none of them half done."""
 
+    seal: Any
+    """What stands around the values of its rows where they are encrypted (`Sealed`), else None."""
+
     async def transact(self, work: Callable[[Any], T], *, writes: bool = True, key: str = "") -> T:
         """What `work` gives, called with a `Connection` in a transaction of its own.
 

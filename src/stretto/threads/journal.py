@@ -4,6 +4,7 @@ A row is written in a transaction of its own before what follows it begins. Step
 ended; what was changed stays noted as long as the thread. Knows no node and no tool.
 """
 
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -11,6 +12,7 @@ from stretto._internal.faults import reach
 from stretto.errors import ThreadConflict
 from stretto.steps import Effect, Recalled, Standing
 from stretto.threads.database import Database
+from stretto.threads.seal import covered, uncovered
 
 _STEPS = "SELECT ordinal, content FROM journal WHERE thread_id = ? AND task_id = ?"
 _EFFECTS = """SELECT ordinal, effect_key, tool, effect, arguments, state, at, content FROM effects
@@ -53,8 +55,8 @@ class ThreadJournal:
             steps = connection.execute(_STEPS, place).fetchall()
             effects = connection.execute(_EFFECTS, place).fetchall()
             return Recalled(
-                {number: bytes(content) for number, content in steps},
-                {number: Effect(*rest, content=bytes(content)) for number, *rest, content in effects},
+                {number: self._read(bytes(content), "journal", number) for number, content in steps},
+                {row[0]: self._effect(*row) for row in effects},
             )
 
         self._used = True
@@ -62,7 +64,10 @@ class ThreadJournal:
 
     async def record(self, task_id: str, steps: Mapping[int, bytes]) -> None:
         """Keeps steps."""
-        rows = [(self._thread, task_id, number, content) for number, content in steps.items()]
+        rows = [
+            (self._thread, task_id, number, self._sealed(content, "journal", number))
+            for number, content in steps.items()
+        ]
         reach("journal.before")
         await self._write(_RECORD, rows, self._fence)
         reach("journal.after")
@@ -75,7 +80,7 @@ class ThreadJournal:
         """Notes that these calls are about to run; raises ThreadConflict where others have begun them."""
         places = [(self._thread, task_id, number) for number in effects]
         rows = [
-            (self._thread, task_id, number, e.key, e.tool, e.effect, e.arguments, e.standing, e.at, e.content)
+            (self._thread, task_id, number, e.key, e.tool, e.effect, *self._said(number, e))
             for number, e in effects.items()
         ]
 
@@ -97,7 +102,9 @@ class ThreadJournal:
     async def settle(self, task_id: str, step: int, standing: Standing, content: bytes) -> None:
         """Notes what came of a call."""
         reach("done.before")
-        await self._write(_SETTLE, [(standing, content, self._thread, task_id, step)])
+        await self._write(
+            _SETTLE, [(standing, self._sealed(content, "effects", step), self._thread, task_id, step)]
+        )
         reach("done.after")
 
     async def end(self) -> None:
@@ -109,6 +116,27 @@ class ThreadJournal:
                 lambda connection: forget_steps(connection, thread_id), key=thread_id
             )
             reach("forget_steps.after")
+
+    def _said(self, number: int, effect: Effect) -> tuple[Any, ...]:
+        arguments = effect.arguments
+        if self._database.seal is not None:  # the column is text
+            sealed = self._sealed(arguments.encode("utf-8", "surrogatepass"), "arguments", number)
+            arguments = b64encode(sealed).decode()
+        return arguments, effect.standing, effect.at, self._sealed(effect.content, "effects", number)
+
+    def _effect(self, number: int, *row: Any) -> Effect:
+        key, tool, effect, arguments, standing, at, content = row
+        if self._database.seal is not None:
+            sealed = b64decode(arguments)
+            arguments = self._read(sealed, "arguments", number).decode("utf-8", "surrogatepass")
+        said = self._read(bytes(content), "effects", number)
+        return Effect(key, tool, effect, arguments, standing, at, said)
+
+    def _sealed(self, content: bytes, column: str, number: int) -> bytes:
+        return covered(self._database.seal, content, column, self._thread, number)
+
+    def _read(self, content: bytes, column: str, number: int) -> bytes:
+        return uncovered(self._database.seal, content, column, self._thread, number)
 
     async def _write(self, statement: str, rows: list[tuple[Any, ...]], check: Fence | None = None) -> None:
         def work(connection: Any) -> None:

@@ -15,6 +15,7 @@ from stretto.errors import ThreadConflict
 from stretto.events import Event, Interrupted, NodeStarted, Retracted, RunFinished, TextDelta
 from stretto.threads.database import Connection, Database
 from stretto.threads.runs import owns
+from stretto.threads.seal import covered, uncovered
 
 T = TypeVar("T")
 _log = logger("stretto.threads")
@@ -23,7 +24,7 @@ _DEEPEST = 100
 _MOST = 512
 """Events that a reader is given from one look."""
 _ADD = "INSERT INTO events (run_id, number, content) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
-_NEXT = "SELECT content FROM events WHERE run_id = ? AND number > ? ORDER BY number LIMIT ?"
+_NEXT = "SELECT number, content FROM events WHERE run_id = ? AND number > ? ORDER BY number LIMIT ?"
 
 
 class Recorder:
@@ -41,7 +42,8 @@ class Recorder:
 
     def add(self, event: Event) -> None:
         """One more event; returns at once."""
-        row = (self._run_id, event.number, packed(event))
+        content = covered(self._database.seal, packed(event), "events", self._run_id, event.number)
+        row = (self._run_id, event.number, content)
         if isinstance(event, RunFinished | Interrupted):
             self._last.append(row)
             return
@@ -87,12 +89,12 @@ async def events_after(database: Database, run_id: str, number: int) -> AsyncGen
     while True:
         last = number
 
-        def work(connection: Connection, last: int = last) -> list[tuple[bytes]]:
+        def work(connection: Connection, last: int = last) -> list[tuple[int, bytes]]:
             return list(connection.execute(_NEXT, (run_id, last, _MOST)).fetchall())
 
         rows = await database.transact(work, writes=False)
-        for (content,) in rows:
-            event = _decoder.decode(content)
+        for at, content in rows:
+            event = _decoder.decode(uncovered(database.seal, content, "events", run_id, at))
             number = event.number
             yield event
         if len(rows) < _MOST:

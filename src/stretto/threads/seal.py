@@ -9,9 +9,10 @@ import binascii
 import hashlib
 import os
 import zlib
+from collections.abc import Iterable
 from typing import Protocol
 
-from stretto.errors import ConfigError, MissingExtra, ThreadError
+from stretto.errors import ConfigError, MissingExtra, ThreadError, ThreadKeyRefused
 
 _CHECKED, _SEALED = b"\xc1\x01", b"\xc1\x02"
 """How a value begins. No msgpack and no UTF-8 begins with the first byte: plain ones are told apart."""
@@ -115,6 +116,58 @@ class Sealed:
 def seal_of(key: str | bytes | None) -> Seal:
     """`Sealed` with a key, `Checked` without."""
     return Checked() if key is None else Sealed(key)
+
+
+def covered(seal: Seal | None, content: bytes, *about: object) -> bytes:
+    """A value of a row that nothing stands around without a key: `content`, sealed where there is a seal."""
+    return content if seal is None else seal.seal(content, _joined(about))
+
+
+def uncovered(seal: Seal | None, content: bytes, *about: object) -> bytes:
+    """What `covered` was given; raises ThreadError where it is damaged, or not for this key."""
+    if seal is None:
+        return content
+    try:
+        return seal.unseal(content, _joined(about))
+    except ThreadError as error:
+        raise ThreadError(f"what is kept in `{about[0]}` {error}") from None
+
+
+def mark_of(seal: Seal | None) -> bytes:
+    """What a database keeps to tell with which key its rows are encrypted; empty: with none."""
+    return covered(seal, b"", "sealing")
+
+
+def check_mark(mark: bytes, seal: Seal | None) -> None:
+    """Raises ThreadKeyRefused where rows beside this mark are not read with this seal."""
+    if not mark and seal is None:
+        return
+    if not mark:
+        raise ThreadKeyRefused(
+            "these threads are not encrypted, and were opened with a key: type "
+            "`unset STRETTO_THREADS_KEY` and give no threads_key=, or keep encrypted threads elsewhere"
+        )
+    if seal is None:
+        raise ThreadKeyRefused(
+            "these threads are encrypted: give Agent(threads_key=...), or type "
+            "`export STRETTO_THREADS_KEY=...` with the key that they were written with"
+        )
+    try:
+        seal.unseal(mark, _joined(("sealing",)))
+    except ThreadError:
+        raise ThreadKeyRefused(
+            "these threads are encrypted with another key: give that one as threads_key=, or as "
+            "STRETTO_THREADS_KEY"
+        ) from None
+
+
+def is_sealed(content: bytes | None) -> bool:
+    """Whether a value is encrypted."""
+    return content is not None and bytes(content[:_KIND]) == _SEALED
+
+
+def _joined(about: Iterable[object]) -> bytes:
+    return "\0".join(map(str, about)).encode("utf-8", "surrogatepass")
 
 
 def _key_of(key: str | bytes) -> bytes:

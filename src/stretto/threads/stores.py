@@ -3,6 +3,7 @@
 What is remembered across threads is kept beside them.
 """
 
+import os
 import re
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -44,6 +45,16 @@ def store_of(threads: str | Path) -> str:
             "or postgresql://USER:PASSWORD@HOST:PORT/NAME"
         )
     return "postgres"
+
+
+def threads_key(given: str | bytes | None, threads: str | Path | None) -> str | bytes | None:
+    """The key for `threads`: the `given` one, else what `STRETTO_THREADS_KEY` says; an empty one is none.
+
+    Those in memory are encrypted with a given key only.
+    """
+    if given is None and threads is not None and threads != "memory":
+        given = os.environ.get("STRETTO_THREADS_KEY")
+    return given or None
 
 
 def open_store(

@@ -3,8 +3,10 @@
 import sqlite3
 
 from stretto.errors import ThreadError
+from stretto.threads.database import Connection
+from stretto.threads.seal import Seal, check_mark, is_sealed, mark_of
 
-FORMAT = 2
+FORMAT = 3
 """Of the tables; kept in `user_version`."""
 
 COLUMNS = "thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id, type, checkpoint, metadata"
@@ -64,16 +66,28 @@ TABLES = (
         namespace TEXT NOT NULL, name TEXT NOT NULL, content BLOB NOT NULL, vector BLOB NOT NULL,
         created REAL NOT NULL, updated REAL NOT NULL, ttl REAL NOT NULL, until REAL NOT NULL,
         PRIMARY KEY (namespace, name))""",
+    # with which key rows are encrypted: one row, empty where with none
+    "CREATE TABLE IF NOT EXISTS sealing (place INTEGER NOT NULL PRIMARY KEY, mark BLOB NOT NULL)",
 )
 
+_VALUES = (("checkpoints", "checkpoint"), ("items", "content"), ("writes", "value"), ("memories", "content"))
+_PLAIN = ("runs", "events", "journal", "effects")
+"""Tables that an earlier version encrypted with a key, and those that it never did."""
 
-def prepare(connection: sqlite3.Connection) -> None:
+
+def prepare(connection: sqlite3.Connection, *, seal: Seal | None = None) -> None:
     """Makes the tables that are missing, or takes over those of langgraph's own sqlite saver.
 
+    Args:
+        connection: To the file.
+        seal: What its rows are, or will be, encrypted with; None: they are not.
+
     Raises:
+        ThreadKeyRefused: They are with another one, or not at all; nothing was written.
         ThreadError: The file was made by a later version.
     """
     if _format(connection) == FORMAT:
+        check_key(connection, seal)
         return
     connection.execute("BEGIN IMMEDIATE")
     try:
@@ -84,11 +98,34 @@ def prepare(connection: sqlite3.Connection) -> None:
                 "use the version that made them, or give another path"
             )
         _make(connection, foreign=found == 0 and bool(_columns(connection, "checkpoints")))
+        check_key(connection, seal, first=True)
         connection.execute(f"PRAGMA user_version={FORMAT}")
         connection.execute("COMMIT")
     except BaseException:
         connection.execute("ROLLBACK")
         raise
+
+
+def check_key(connection: Connection, seal: Seal | None, *, first: bool = False) -> None:
+    """Looks whether the rows are for this key; keeps its mark where the tables were made just now (`first`).
+
+    Raises:
+        ThreadKeyRefused: They are not.
+    """
+    row = connection.execute("SELECT mark FROM sealing").fetchone()
+    if row is not None:
+        check_mark(bytes(row[0]), seal)
+        return
+    for table, column in _VALUES:
+        found = connection.execute(
+            f"SELECT {column} FROM {table} WHERE {column} IS NOT NULL LIMIT 1"
+        ).fetchone()
+        if found is not None and is_sealed(found[0]) != (seal is not None):
+            check_mark(b"" if seal is not None else bytes(found[0]), seal)
+    if seal is not None and any(connection.execute(f"SELECT 1 FROM {t} LIMIT 1").fetchone() for t in _PLAIN):
+        check_mark(b"", seal)
+    if first:
+        connection.execute("INSERT INTO sealing (place, mark) VALUES (1, ?)", (mark_of(seal),))
 
 
 def _make(connection: sqlite3.Connection, *, foreign: bool) -> None:

@@ -6,7 +6,7 @@ processes are looked for every 20 ms by the first who waits.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from stretto._internal.loggers import logger
@@ -15,6 +15,7 @@ from stretto.errors import ThreadConflict, ThreadError
 from stretto.threads import runs
 from stretto.threads.database import Connection, Database
 from stretto.threads.runs import Ended, Left, SecondTurn, Ticket, Wish
+from stretto.threads.seal import covered, uncovered
 
 Last = Callable[[Connection], object]
 """Writes what belongs to the end of a run."""
@@ -134,17 +135,19 @@ class Turns:
         Raises:
             ThreadBusy: Another one plays, and the policy is `reject`.
         """
+        cover = covered(self._database.seal, ticket.asked, "asked", ticket.run_id)
+        row = ticket._replace(asked=cover)
         async with self._door:  # who waits for another process is not overtaken by who comes later
             try:
                 place = await self._database.transact(
-                    lambda connection: runs.arrive(connection, ticket, policy), key=ticket.thread_id
+                    lambda connection: runs.arrive(connection, row, policy), key=ticket.thread_id
                 )
             except asyncio.CancelledError:  # it may have come to its thread all the same
                 await to_the_end(self._end(ticket, "cancelled", b"", kept=False))
                 raise
         hold = self._hold(ticket)
         hold.token = place.token
-        hold.left += place.left
+        hold.left += self._read(place.left)
         if not place.token:
             self._lines[ticket.thread_id].append(hold)
         for run_id in place.wished:
@@ -165,8 +168,10 @@ class Turns:
             raise
         if ticket is None:
             return None
+        (asked,) = self._read([Left(run_id, ticket.asked)])
+        ticket = ticket._replace(asked=asked.asked)
         hold = self._hold(ticket)
-        hold.left += taken_in
+        hold.left += self._read(taken_in)
         self._lines[ticket.thread_id].append(hold)
         return hold
 
@@ -197,7 +202,7 @@ class Turns:
                 )
         else:
             hold.token = found.token
-            hold.left += found.left
+            hold.left += self._read(found.left)
         if hold.token or hold.taken_by:
             self._leave_line(hold)
 
@@ -211,7 +216,7 @@ class Turns:
         for other in [self._holds[each.run_id] for each in taken if each.run_id in self._holds]:
             self._leave_line(other)
             other.taken_in(hold)
-        return taken
+        return self._read(taken)
 
     async def result_of(self, run_id: str) -> bytes:
         """The packed result of a run of another process, once it ended; empty where that was not well."""
@@ -220,7 +225,7 @@ class Turns:
                 lambda connection: runs.ended(connection, run_id), writes=False
             )
             if status not in runs.LIVE:
-                return result
+                return uncovered(self._database.seal, result, "result", run_id) if result else b""
             await asyncio.sleep(_LOOK)
 
     async def end(self, hold: Hold, status: Ended, result: bytes, last: Last | None = None) -> None:
@@ -248,12 +253,19 @@ class Turns:
     async def _end(
         self, ticket: Ticket, status: Ended, result: bytes, *, kept: bool, last: Last | None = None
     ) -> None:
+        if result:
+            result = covered(self._database.seal, result, "result", ticket.run_id)
+
         def work(connection: Connection) -> None:
             mine = runs.end(connection, ticket.run_id, ticket.thread_id, status, result, kept)
             if mine and last is not None:
                 last(connection)
 
         await self._database.transact(work, key=ticket.thread_id)
+
+    def _read(self, left: Iterable[Left]) -> list[Left]:
+        seal = self._database.seal
+        return [Left(each.run_id, uncovered(seal, each.asked, "asked", each.run_id)) for each in left]
 
     async def _leave(self, run_id: str) -> None:
         await self._database.transact(lambda connection: runs.leave(connection, run_id))

@@ -162,7 +162,7 @@ async def test_a_file_of_langgraphs_saver_is_taken_over(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("made", "told"),
     [
-        ("PRAGMA user_version=9", r"have format 9, and this version reads format 2; use the version"),
+        ("PRAGMA user_version=9", r"have format 9, and this version reads format 3; use the version"),
         ("CREATE TABLE checkpoints (x)", r"cannot be kept in `.*no such column.*give another path"),
     ],
 )

@@ -29,7 +29,9 @@ async def open_postgres(
         ThreadError: The database cannot be used, or has another format.
     """
     serializer, seal = strict_serializer(*states), seal_of(key)
-    database = postgres_threads(str(url))
+    cover = None if key is None else seal
+    database = postgres_threads(str(url), seal=cover)
+    database.seal = cover
     try:
         await database.transact(lambda connection: None, writes=False)
         yield ThreadSaver(database, serde=serializer, seal=seal)

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +33,12 @@ async def open_sqlite(
         GraphError: The state declares a type that would not come back as itself.
         ThreadError: The file cannot be opened, is none of ours, or has another format.
         ConfigError: The key is none.
+        ThreadKeyRefused: The file is encrypted otherwise.
     """
     serializer, seal = strict_serializer(*states), seal_of(key)
-    file = SqliteFile(path, prepare=prepare, refusal=_refusal, durability=durability)
+    cover = None if key is None else seal
+    file = SqliteFile(path, prepare=partial(prepare, seal=cover), refusal=_refusal, durability=durability)
+    file.seal = cover
     try:
         await file.transact(lambda connection: None, writes=False)
         yield ThreadSaver(file, serde=serializer, seal=seal)
