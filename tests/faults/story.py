@@ -6,6 +6,7 @@ of whom something is remembered, or forgotten. Each step is noted outside once i
 begun `again` goes on behind the last note. Ends with the oracle: what was acknowledged is there, once.
 """
 
+import functools
 import json
 import struct
 import zlib
@@ -18,6 +19,7 @@ from turns import lines, note, serve, tools_of
 
 from stretto import Agent, Image, Model, RunContext, tool
 from stretto.agent import memories_of, threads_of
+from stretto.context import current_context
 from stretto.events import Event, Retracted, RunFinished, TextDelta
 from stretto.graph import END, START, Conversation, Graph
 from stretto.media.references import MediaReferences
@@ -46,6 +48,18 @@ def picture(shade: int) -> Image:
     return Image.from_bytes(data, "image/png")
 
 
+def noting(log: str, node: Any) -> Any:
+    """The node, with each time that it runs noted outside: its task, and the answers that it runs with."""
+
+    @functools.wraps(node)
+    async def noted(*given: Any, **named: Any) -> Any:
+        ctx = current_context()
+        note(log, "ran", *ctx.steps.scope, ",".join(sorted(ctx.answers)) or "-")
+        return await node(*given, **named)
+
+    return noted
+
+
 def agent_of(case: dict[str, Any], version: int) -> Agent:
     """The agent: in its second version, the node that answers has another name."""
 
@@ -58,7 +72,8 @@ def agent_of(case: dict[str, Any], version: int) -> Agent:
     answering = llm(model, tools=[*tools_of(case["log"], knows=case["knows"]), send])
     name = "answer" if version == 1 else "reply"
     graph = Graph(Conversation, renamed={"answer": "reply"} if version == 2 else {})
-    graph.add_node("compact", compact(model, over=0.02, keep=1)).add_node(name, answering)
+    shortening = noting(case["log"], compact(model, over=0.02, keep=1))
+    graph.add_node("compact", shortening).add_node(name, noting(case["log"], answering))
     graph.add_edge(START, "compact").add_edge("compact", name).add_edge(name, END)
     return Agent(
         graph,

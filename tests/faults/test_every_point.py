@@ -9,6 +9,7 @@ import itertools
 import os
 import random
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,10 @@ async def told(play: Any, case: dict[str, Any]) -> bool:
             f"{asked() - ASKED} requests were repeated, {again} of them in flight"
         )
         case["reached"] = said["reached"]
+    runs = Counter(tuple(line) for line in noted(case, "ran"))
+    assert runs, "no run of a node was noted"
+    again = sum(runs.values()) - len(runs)
+    assert again <= killed, f"{again} nodes ran again after {int(killed)} kills: {runs}"
     keys = [line[1] for line in noted(case, "pay")]
     assert len(set(keys)) == len(keys), "a payment took effect twice"
     assert len(keys) <= len(PAID) and {line[2] for line in noted(case, "pay")} <= set(PAID)
