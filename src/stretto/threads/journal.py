@@ -44,6 +44,11 @@ class ThreadJournal:
     def __init__(self, database: Database, thread_id: str, *, fence: Fence | None = None) -> None:
         self._database, self._thread, self._fence = database, thread_id, fence
         self._used = False
+        self._wrote: set[str] = set()
+
+    def wrote(self, task_id: str) -> bool:
+        """Whether this journal has written, or tried to write, of a task."""
+        return task_id in self._wrote
 
     async def recall(self, task_id: str) -> Recalled:
         """What is kept of a task."""
@@ -63,6 +68,7 @@ class ThreadJournal:
     async def record(self, task_id: str, steps: Mapping[int, bytes]) -> None:
         """Keeps steps."""
         rows = [(self._thread, task_id, number, content) for number, content in steps.items()]
+        self._wrote.add(task_id)
         reach("journal.before")
         await self._write(_RECORD, rows, self._fence)
         reach("journal.after")
@@ -90,6 +96,7 @@ class ThreadJournal:
                         "nothing was run here"
                     )
 
+        self._wrote.add(task_id)
         reach("intent.before")
         await self._write(_INTEND, rows, check)
         reach("intent.after")
@@ -100,14 +107,11 @@ class ThreadJournal:
         await self._write(_SETTLE, [(standing, content, self._thread, task_id, step)])
         reach("done.after")
 
-    async def end(self) -> None:
-        """Drops the steps of the thread, where there can be any."""
-        if self._used:
+    def end(self, connection: Any) -> None:
+        """Drops the steps of the thread, where there can be any, in the transaction that ends the run."""
+        if self._used or self._wrote:
             reach("forget_steps.before")
-            thread_id = self._thread
-            await self._database.transact(
-                lambda connection: forget_steps(connection, thread_id), key=thread_id
-            )
+            forget_steps(connection, self._thread)
             reach("forget_steps.after")
 
     async def _write(self, statement: str, rows: list[tuple[Any, ...]], check: Fence | None = None) -> None:
