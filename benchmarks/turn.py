@@ -2,16 +2,17 @@
 
 Each row parses and validates the tool's arguments, keeps the history, and is void unless the joined text
 and the count of chunks are exact. Rows are measured at 1 and at 50 turns at a time. `stretto` keeps no thread
-and writes no log; `stretto kept` keeps threads in sqlite and logs at INFO. Figures are CPU of this process
-with all its threads, the median of 7.
+and writes no log; `stretto kept` keeps threads in sqlite and logs at INFO.
 
-A round is 600 turns for every row (a tenth for the one that takes its time). Python collects its whole heap,
-some 45 ms, once in several hundred turns at 50 at a time: in a round of 100 that would be half a
-millisecond a turn, or nothing, by chance.
+Figures are CPU of this process with all its threads. Python's full collections look at the whole heap, most
+of it imports, for some 45 ms each: one that falls into a round would count as a turn's cost, and one that
+does not as none. So each row's figure is the median of 7 rounds without them, and its full collections in
+all rounds, spread over all its turns.
 """
 
 import argparse
 import asyncio
+import gc
 import logging
 import os
 import statistics
@@ -35,6 +36,29 @@ ROUNDS = 7
 AT_ONCE = (1, 50)
 SLOW = "langgraph + openai chunks"
 """The row that takes its time: it gets a tenth of the turns."""
+
+
+class Collections:
+    """The CPU of full garbage collections, as they come."""
+
+    def __init__(self) -> None:
+        self.seconds = self._began = 0.0
+
+    def __call__(self, phase: str, about: dict[str, int]) -> None:
+        """Is told by Python of the begin and the end of each collection."""
+        if about["generation"] < 2:
+            return
+        if phase == "start":
+            self._began = time.process_time()
+        else:
+            self.seconds += time.process_time() - self._began
+
+
+class Cost(NamedTuple):
+    """CPU milliseconds a turn."""
+
+    turn: float
+    collections: float
 
 
 class Row(NamedTuple):
@@ -63,8 +87,9 @@ def logging_on(wanted: bool) -> Iterator[None]:
             logger.setLevel(logging.NOTSET)
 
 
-async def cost(row: Row, turns: int, at_once: int) -> float:
-    """CPU milliseconds a turn."""
+async def cost(row: Row, turns: int, at_once: int) -> Cost:
+    """What a turn of a round costs, and what it bears of full collections."""
+    full = Collections()
     left = iter(range(turns))
 
     async def play() -> None:
@@ -72,9 +97,14 @@ async def cost(row: Row, turns: int, at_once: int) -> float:
             await row.turn()
 
     with logging_on(row.logs):
+        gc.callbacks.append(full)
         before = time.process_time()
-        await asyncio.gather(*(play() for _ in range(min(at_once, turns))))
-        return (time.process_time() - before) * 1000 / turns
+        try:
+            await asyncio.gather(*(play() for _ in range(min(at_once, turns))))
+            spent = time.process_time() - before - full.seconds
+        finally:
+            gc.callbacks.remove(full)
+    return Cost(spent * 1000 / turns, full.seconds * 1000 / turns)
 
 
 @asynccontextmanager
@@ -122,16 +152,23 @@ async def opened(url: str, only: list[str]) -> AsyncIterator[dict[str, Row]]:
 
 
 async def measure(url: str, turns: int, at_once: int, only: list[str]) -> dict[str, float]:
-    """The median of each row; the rows take turns, so that a noisy minute meets all of them."""
+    """The figure of each row; the rows take turns, so that a noisy minute meets all of them."""
     async with opened(url, only) as rows:
         share = {name: max(at_once, turns // 10) if name == SLOW else turns for name in rows}
-        figures: dict[str, list[float]] = {name: [] for name in rows}
+        figures: dict[str, list[Cost]] = {name: [] for name in rows}
         for row in rows.values():
             await cost(row, max(10, at_once), at_once)
         for _ in range(ROUNDS):
             for name, row in rows.items():
                 figures[name].append(await cost(row, share[name], at_once))
-    return {name: round(statistics.median(values), 3) for name, values in figures.items()}
+    return {
+        name: round(
+            statistics.median(cost.turn for cost in costs)
+            + statistics.mean(cost.collections for cost in costs),
+            3,
+        )
+        for name, costs in figures.items()
+    }
 
 
 def bars_of(figures: dict[str, float], at_once: int) -> list[dict[str, object]]:
@@ -156,7 +193,7 @@ def main() -> None:
     """Measures, prints, ends with 1 when a bar does not hold."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", action="store_true", help="print the last line only")
-    parser.add_argument("--turns", type=int, default=600, help="turns a round")
+    parser.add_argument("--turns", type=int, default=300, help="turns a round")
     parser.add_argument("--rows", default="", help="names of rows, with commas; all where empty")
     parser.add_argument("--at-once", type=int, choices=AT_ONCE, help="only at 1, or only at 50, at a time")
     given = parser.parse_args()

@@ -33,8 +33,8 @@ class Kept:
     async def settle(self, task_id: str, step: int, standing: Standing, content: bytes) -> None:
         raise AssertionError
 
-    async def end(self) -> None:
-        self.steps.clear()
+    def wrote(self, task_id: str) -> bool:
+        return bool(self.written)
 
 
 def owned(journal: Kept | None) -> Steps:
@@ -177,3 +177,11 @@ def test_arguments_are_the_same_however_they_are_written() -> None:
     assert call_hash("pay", "{}") == call_hash("pay", "") != call_hash("pay", '{"a": 1}')
     assert call_hash("pay", '{"a": 1}') != call_hash("refund", '{"a": 1}')
     assert call_hash("pay", "{not json") != call_hash("pay", "{nor this")
+
+
+async def test_a_fresh_task_is_not_looked_for_until_something_was_written_of_it() -> None:
+    journal = Kept()
+    journal.steps = {0: b"of nobody"}
+    fresh = Steps(journal, "t", "task", fresh=True)
+    assert await said(fresh, "m") == b"new"
+    assert await said(fresh.anew(), "m", new=b"again") == b"new"

@@ -182,7 +182,7 @@ class RunContext:
     ) -> "RunContext":
         """The same run, seen from `node`, which runs in the asyncio task with the id `owner`."""
         run = self.run
-        steps = Steps(run.journal, run.thread_id, task_id or run.id, owner)
+        steps = Steps(run.journal, run.thread_id, task_id or run.id, owner, fresh=not run.resumed)
         seen = RunContext(run, node, task_id, call_id=self.call_id, steps=steps)
         return seen.answering(answers, until or {}) if answers or until else seen
 

@@ -74,8 +74,8 @@ class Journal(Protocol):
         """Keeps durably what came of a call."""
         ...
 
-    async def end(self) -> None:
-        """The turn has ended: its steps are not needed any more. What was changed stays noted."""
+    def wrote(self, task_id: str) -> bool:
+        """Whether anything was written of a task through this object."""
         ...
 
 
@@ -118,10 +118,12 @@ class Steps:
         thread_id: Of the conversation.
         task_id: Of the node.
         owner: `id` of the node's own asyncio task; 0 takes every task for it.
+        fresh: The task is of a checkpoint that its run made: nothing is kept of it but what this run wrote.
     """
 
     __slots__ = (
         "_claimed",
+        "_fresh",
         "_journal",
         "_late",
         "_lost",
@@ -134,9 +136,15 @@ class Steps:
     )
 
     def __init__(
-        self, journal: Journal | None = None, thread_id: str = "", task_id: str = "", owner: int = 0
+        self,
+        journal: Journal | None = None,
+        thread_id: str = "",
+        task_id: str = "",
+        owner: int = 0,
+        *,
+        fresh: bool = False,
     ) -> None:
-        self._journal = journal
+        self._journal, self._fresh = journal, fresh
         self.scope = (thread_id, task_id)
         self.owner = owner
         self._next = 0
@@ -155,7 +163,7 @@ class Steps:
 
     def anew(self) -> "Steps":
         """For another run of the same node."""
-        return Steps(self._journal, *self.scope, self.owner)
+        return Steps(self._journal, *self.scope, self.owner, fresh=self._fresh)
 
     def key_of(self, place: Place) -> str:
         """The idempotency key of a call: the same when the node runs again, another after a fork."""
@@ -237,6 +245,8 @@ class Steps:
         return self._beside(recalled, label, asked) if beside else self._at(recalled, number, label)
 
     async def _recall(self, journal: Journal) -> Recalled:
+        if self._recalled is None and self._fresh and not journal.wrote(self.scope[1]):
+            self._recalled = Recalled()
         if self._recalled is None:
             recalled = await journal.recall(self.scope[1])
             self._recalled = self._recalled or recalled

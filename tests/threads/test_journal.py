@@ -43,7 +43,7 @@ async def test_a_turns_end_drops_its_steps_and_a_threads_end_drops_all(database:
         await journal.intend("task", {1: effect()})
     first = ThreadJournal(database, "t")
     await first.recall("task")
-    await first.end()
+    await database.transact(first.end)
     assert await first.recall("task") == Recalled({}, {1: effect()})
     await database.transact(lambda connection: forget(connection, "t"))
     assert await first.recall("task") == Recalled()
@@ -91,8 +91,16 @@ async def test_each_durable_step_has_a_fault_point_before_and_after(database: Sq
         await journal.record("task", {0: b"a"})
         await journal.intend("task", {1: effect()})
         await journal.settle("task", 1, "done", b"")
-        await journal.end()
+        await database.transact(journal.end)
     finally:
         listen(None)
     steps = ("journal", "intent", "done", "forget_steps")
     assert heard == [f"{step}.{side}" for step in steps for side in ("before", "after")]
+
+
+async def test_a_journal_tells_of_which_tasks_it_wrote(database: SqliteFile) -> None:
+    journal = ThreadJournal(database, "t")
+    assert not journal.wrote("task")
+    await journal.record("task", {0: b"a"})
+    await journal.intend("other", {0: effect()})
+    assert journal.wrote("task") and journal.wrote("other") and not journal.wrote("third")

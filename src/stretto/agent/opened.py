@@ -201,10 +201,11 @@ class Opened:
             if not self._playing[thread_id]:
                 del self._playing[thread_id]
 
-    def keep_steps(self, store: Kept, run: Run) -> None:
+    def keep_steps(self, store: Kept, run: Run) -> ThreadJournal:
         """Lets the run's nodes keep their steps beside its thread, as long as it has the lease."""
         held = fence(run.thread_id, run.lease) if run.lease else None
-        run.journal = ThreadJournal(store.database, run.thread_id, fence=held)
+        run.journal = journal = ThreadJournal(store.database, run.thread_id, fence=held)
+        return journal
 
     async def prune(self, compiled: Any, thread_id: str, *, waiting: bool, fresh: bool) -> None:
         """Lets go of what the retention does not keep, after a turn: `waiting` for answers, or at its end."""

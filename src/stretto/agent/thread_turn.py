@@ -47,6 +47,7 @@ class ThreadTurn:
     def __init__(self, opened: Opened, store: Kept, run: Run, hold: Hold, *, merges: bool) -> None:
         self._opened, self._store, self._run, self._hold = opened, store, run, hold
         self._merges = merges
+        self._journal = opened.keep_steps(store, run)
         self._fresh = self._begun = False
         self._heard = Heard(run.sink)
         run.sink = self._heard
@@ -63,7 +64,6 @@ class ThreadTurn:
         if seen is not None:
             self._heard.say(seen.text)
         takes_in = self._merges and not answers and not again
-        self._opened.keep_steps(self._store, self._run)
         while True:
             if self._hold.wish == "stop":
                 return await self._stopped(new)
@@ -80,8 +80,8 @@ class ThreadTurn:
     async def _ended(self, played: Played) -> Turned:
         """Lets go of what is not needed any more."""
         waiting = bool(played.questions)
-        if self._run.journal is not None and not waiting:
-            await self._run.journal.end()
+        if not waiting:
+            self._hold.at_end.append(self._journal.end)
         await self._opened.prune(
             self._store.compiled, self._run.thread_id, waiting=waiting, fresh=self._fresh
         )
@@ -152,7 +152,7 @@ class ThreadTurn:
 
     async def _stopped(self, new: Sequence[Message]) -> Turned:
         """Keeps what was asked, what was done and what was said until now."""
-        run, compiled, journal = self._run, self._store.compiled, self._run.journal
+        run, compiled, journal = self._run, self._store.compiled, self._journal
         standing = await thread_standing(compiled, run.thread_id)
         if standing.questions and not self._begun:  # it waits for an answer as before
             return Turned({**standing.state, "output": ""}, {}, stopped=True)
@@ -168,8 +168,7 @@ class ThreadTurn:
             added.append(Message("assistant", Message.assistant(rest).parts, id=f"{run.id}:stopped"))
         if added or standing.unfinished:
             await add_to_thread(compiled, run, added)
-        if journal is not None:
-            await journal.end()
+        self._hold.at_end.append(journal.end)
         after = (await thread_standing(compiled, run.thread_id)).state
         return Turned({**after, "output": self._heard.text}, {}, stopped=True)
 

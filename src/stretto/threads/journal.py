@@ -46,6 +46,11 @@ class ThreadJournal:
     def __init__(self, database: Database, thread_id: str, *, fence: Fence | None = None) -> None:
         self._database, self._thread, self._fence = database, thread_id, fence
         self._used = False
+        self._wrote: set[str] = set()
+
+    def wrote(self, task_id: str) -> bool:
+        """Whether this journal has written, or tried to write, of a task."""
+        return task_id in self._wrote
 
     async def recall(self, task_id: str) -> Recalled:
         """What is kept of a task."""
@@ -68,6 +73,7 @@ class ThreadJournal:
             (self._thread, task_id, number, self._sealed(content, "journal", number))
             for number, content in steps.items()
         ]
+        self._wrote.add(task_id)
         reach("journal.before")
         await self._write(_RECORD, rows, self._fence)
         reach("journal.after")
@@ -95,6 +101,7 @@ class ThreadJournal:
                         "nothing was run here"
                     )
 
+        self._wrote.add(task_id)
         reach("intent.before")
         await self._write(_INTEND, rows, check)
         reach("intent.after")
@@ -107,14 +114,11 @@ class ThreadJournal:
         )
         reach("done.after")
 
-    async def end(self) -> None:
-        """Drops the steps of the thread, where there can be any."""
-        if self._used:
+    def end(self, connection: Any) -> None:
+        """Drops the steps of the thread, where there can be any, in the transaction that ends the run."""
+        if self._used or self._wrote:
             reach("forget_steps.before")
-            thread_id = self._thread
-            await self._database.transact(
-                lambda connection: forget_steps(connection, thread_id), key=thread_id
-            )
+            forget_steps(connection, self._thread)
             reach("forget_steps.after")
 
     def _said(self, number: int, effect: Effect) -> tuple[Any, ...]:

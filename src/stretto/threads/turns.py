@@ -6,7 +6,7 @@ processes are looked for every 20 ms by the first who waits.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from stretto._internal.loggers import logger
@@ -49,6 +49,8 @@ class Hold:
         """What came of it."""
         self.status: Ended = "failed"
         """How it ended, as far as is known."""
+        self.at_end: list[Last] = []
+        """What else is written in the transaction that ends it."""
         self._leader: Hold | None = None
         self._done = asyncio.Event()
         self._turns = turns
@@ -111,6 +113,7 @@ class Hold:
             if status == "cancelled" and self.ticket.kept:
                 await self._turns.hand_over(self)
             else:
+                last = _all([*self.at_end, *([last] if last else [])])
                 wanted = self.result is not None and (self.ticket.kept or self.took_in)
                 await self._turns.end(self, status, pack(self.result) if wanted else b"", last)
         finally:
@@ -312,6 +315,16 @@ class Turns:
             self._beating = None
             if self._holds:
                 self._timer = asyncio.get_running_loop().call_later(_BEAT, self._start_beat)
+
+
+def _all(lasts: Sequence[Last]) -> Last | None:
+    """All of them as one."""
+
+    def work(connection: Connection) -> None:
+        for last in lasts:
+            last(connection)
+
+    return work if lasts else None
 
 
 def _nothing() -> None:

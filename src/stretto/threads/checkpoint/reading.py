@@ -3,12 +3,9 @@
 A thread of another version, or of a graph that is not at hand, can so be shown, compared and exported.
 """
 
-from collections.abc import Callable
 from typing import Any
 
-import ormsgpack
-
-from stretto.threads.checkpoint.serializer import StrictSerializer
+from stretto.threads.checkpoint.serializer import Reading, StrictSerializer
 
 
 class ReadingSerializer(StrictSerializer):
@@ -17,18 +14,21 @@ class ReadingSerializer(StrictSerializer):
     def __init__(self, strict: StrictSerializer) -> None:
         super().__init__(strict._names, strict._state)  # pyright: ignore[reportPrivateUsage]
 
-    def _hook(self, refused: list[str]) -> Callable[[int, bytes], Any]:
-        strict = super()._hook(refused)
+    def reading(self) -> Reading:
+        """Reads one value."""
+        return _Looking(self._names, self._state, self._unpack_ext_hook)
 
-        def hook(code: int, content: bytes) -> Any:
-            try:
-                return strict(code, content)
-            except Exception:  # not declared, or not as the class is today
-                refused.clear()
-            value = ormsgpack.unpackb(content, ext_hook=hook, option=ormsgpack.OPT_NON_STR_KEYS)
+
+class _Looking(Reading):
+    """Gives plain data for what is not declared, or not as the class is today."""
+
+    def built(self, code: int, content: bytes) -> Any:
+        """The object, or the name of its type and what it holds."""
+        try:
+            return Reading(self._names, self._state, self._known).built(code, content)
+        except Exception:
+            value = self.unpack(content)
             return {"type": f"{value[0]}.{value[1]}", "value": value[2]}
-
-        return hook
 
 
 def reading(serde: Any) -> Any:

@@ -50,12 +50,11 @@ class StrictSerializer(JsonPlusSerializer):
             return "null", b""
         if isinstance(obj, bytes):
             return "bytes", obj
-        refused: list[str] = []
-        default = self._default(refused)
+        packing = Packing(self._names)
         try:
-            return "msgpack", ormsgpack.packb(obj, default=default, option=_OPTION)
+            return "msgpack", packing.pack(obj)
         except (TypeError, ValueError) as error:
-            what = refused[0] if refused else str(error)
+            what = packing.refused[0] if packing.refused else str(error)
             raise GraphError(
                 f"the state holds {what}, which `{self._state}` does not declare; "
                 "annotate a key with this type, or write plain data"
@@ -72,62 +71,89 @@ class StrictSerializer(JsonPlusSerializer):
             raise ThreadError(
                 f"a checkpoint holds data of the kind `{kind}`, which is not read; only msgpack is"
             )
-        refused: list[str] = []
+        reading = self.reading()
         try:
-            return ormsgpack.unpackb(content, ext_hook=self._hook(refused), option=ormsgpack.OPT_NON_STR_KEYS)
+            return reading.unpack(content)
         except ValueError as error:
-            why = refused[0] if refused else f"is damaged ({error})"
+            why = reading.refused[0] if reading.refused else f"is damaged ({error})"
             raise ThreadError(f"a checkpoint {why}") from None
 
-    def _default(self, refused: list[str]) -> Callable[[Any], Any]:
-        def default(obj: Any) -> Any:
-            cls = cast("type[Any]", type(obj))
-            name = (cls.__module__, cls.__name__)
-            if isinstance(obj, Plain) and name in self._names:
-                fields: dict[str, Any] = {}
-                for field, usual in _usual(cls):
-                    value = getattr(obj, field)
-                    if value is not usual and (type(value) is not type(usual) or value != usual):
-                        fields[field] = value
-                return ormsgpack.Ext(jsonplus.EXT_CONSTRUCTOR_KW_ARGS, packb((*name, fields)))
-            if isinstance(obj, _DeltaSnapshot):
-                return ormsgpack.Ext(jsonplus.EXT_DELTA_SNAPSHOT, packb(obj.value))
-            if name not in self._names and not isinstance(obj, BaseException) and name not in _BUILT_IN:
-                refused.append(f"{cls.__module__}.{cls.__qualname__}")
-                raise _Refused
-            _check_inside(obj, default)
-            return jsonplus._msgpack_default(obj)  # pyright: ignore[reportPrivateUsage]
+    def reading(self) -> "Reading":
+        """Reads one value."""
+        return Reading(self._names, self._state, self._unpack_ext_hook)
 
-        def packb(value: Any) -> bytes:
-            return ormsgpack.packb(value, default=default, option=_OPTION)
 
-        return default
+class Packing:
+    """The packing of one value. An object, for a function that calls itself would be garbage to collect."""
 
-    def _hook(self, refused: list[str]) -> Callable[[int, bytes], Any]:
-        def hook(code: int, content: bytes) -> Any:
-            if code == jsonplus.EXT_NUMPY_ARRAY:
-                return self._unpack_ext_hook(code, content)
-            value = ormsgpack.unpackb(content, ext_hook=hook, option=ormsgpack.OPT_NON_STR_KEYS)
-            if code == jsonplus.EXT_DELTA_SNAPSHOT:
-                return _DeltaSnapshot(value)
-            module, name, payload = value[0], value[1], value[2]
-            if (
-                code == jsonplus.EXT_METHOD_SINGLE_ARG
-                and (module, name, value[3]) in _msgpack.SAFE_MSGPACK_METHODS
-            ):
-                return self._unpack_ext_hook(code, content)
-            if code not in _CLASSES or (module, name) not in self._names:
-                refused.append(
-                    f"holds `{module}.{name}`, which `{self._state}` does not declare; it was not loaded"
-                )
-                raise _Refused
-            try:
-                return _build(code, module, name, payload)
-            except Exception as error:
-                refused.append(f"holds a `{module}.{name}` that does not fit the class of today: {error}")
-                raise
+    __slots__ = ("_names", "refused")
 
-        return hook
+    def __init__(self, names: frozenset[Name]) -> None:
+        self._names = names
+        self.refused: list[str] = []
+
+    def pack(self, value: Any) -> bytes:
+        """The value as msgpack."""
+        return ormsgpack.packb(value, default=self.extended, option=_OPTION)
+
+    def extended(self, obj: Any) -> Any:
+        """What msgpack is told of an object that it does not know."""
+        cls = cast("type[Any]", type(obj))
+        name = (cls.__module__, cls.__name__)
+        if isinstance(obj, Plain) and name in self._names:
+            fields: dict[str, Any] = {}
+            for field, usual in _usual(cls):
+                value = getattr(obj, field)
+                if value is not usual and (type(value) is not type(usual) or value != usual):
+                    fields[field] = value
+            return ormsgpack.Ext(jsonplus.EXT_CONSTRUCTOR_KW_ARGS, self.pack((*name, fields)))
+        if isinstance(obj, _DeltaSnapshot):
+            return ormsgpack.Ext(jsonplus.EXT_DELTA_SNAPSHOT, self.pack(obj.value))
+        if name not in self._names and not isinstance(obj, BaseException) and name not in _BUILT_IN:
+            self.refused.append(f"{cls.__module__}.{cls.__qualname__}")
+            raise _Refused
+        inside = _inside(obj)
+        if inside:
+            self.pack(inside)
+        return jsonplus._msgpack_default(obj)  # pyright: ignore[reportPrivateUsage]
+
+
+class Reading:
+    """The reading of one value."""
+
+    __slots__ = ("_known", "_names", "_state", "refused")
+
+    def __init__(self, names: frozenset[Name], state: str, known: Callable[[int, bytes], Any]) -> None:
+        self._names, self._state, self._known = names, state, known
+        self.refused: list[str] = []
+
+    def unpack(self, content: bytes) -> Any:
+        """The value of msgpack."""
+        return ormsgpack.unpackb(content, ext_hook=self.built, option=ormsgpack.OPT_NON_STR_KEYS)
+
+    def built(self, code: int, content: bytes) -> Any:
+        """The object that msgpack does not know."""
+        if code == jsonplus.EXT_NUMPY_ARRAY:
+            return self._known(code, content)
+        value = self.unpack(content)
+        if code == jsonplus.EXT_DELTA_SNAPSHOT:
+            return _DeltaSnapshot(value)
+        module, name, payload = value[0], value[1], value[2]
+        if (
+            code == jsonplus.EXT_METHOD_SINGLE_ARG
+            and (module, name, value[3]) in _msgpack.SAFE_MSGPACK_METHODS
+        ):
+            return self._known(code, content)
+        if code not in _CLASSES or (module, name) not in self._names:
+            self.refused.append(
+                f"holds `{module}.{name}`, which `{self._state}` does not declare; it was not loaded"
+            )
+            raise _Refused
+        try:
+            return _build(code, module, name, payload)
+        except Exception as error:
+            self.refused.append(f"holds a `{module}.{name}` that does not fit the class of today: {error}")
+            raise
 
 
 _BUILT_IN = frozenset({("re", "Pattern"), ("numpy", "ndarray")})
@@ -168,15 +194,13 @@ def _usual(cls: type[Plain]) -> tuple[tuple[str, Any], ...]:
     )
 
 
-def _check_inside(obj: Any, default: Callable[[Any], Any]) -> None:
-    """Langgraph packs the fields of other classes itself; they are held to the same rule here."""
+def _inside(obj: Any) -> Any:
+    """The fields of other classes: langgraph packs them itself, and they are held to the same rule here."""
     if isinstance(obj, BaseException) or hasattr(obj, "model_dump"):
-        return  # kept as text, or as plain data
-    fields: Any = obj._asdict() if hasattr(obj, "_asdict") else None
+        return None  # kept as text, or as plain data
     if hasattr(obj, "__dataclass_fields__"):
-        fields = [getattr(obj, name) for name in obj.__dataclass_fields__]
-    if fields:
-        ormsgpack.packb(fields, default=default, option=_OPTION)
+        return [getattr(obj, name) for name in obj.__dataclass_fields__]
+    return obj._asdict() if hasattr(obj, "_asdict") else None
 
 
 def _build(code: int, module: str, name: str, payload: Any) -> Any:
