@@ -64,7 +64,7 @@ MUTATIONS = [
     Mutation(
         "what is done is not noted",
         "threads/journal.py",
-        "await self._write(_SETTLE, [(standing, content, self._thread, task_id, step)])",
+        "await self._write(_SETTLE, [row])",
         "await self._write(_SETTLE, [])",
         "agent/test_effects.py::test_the_timeout_of_a_once_tool_stays_what_it_was_when_the_node_runs_again",
     ),

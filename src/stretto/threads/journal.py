@@ -109,9 +109,8 @@ class ThreadJournal:
     async def settle(self, task_id: str, step: int, standing: Standing, content: bytes) -> None:
         """Notes what came of a call."""
         reach("done.before")
-        await self._write(
-            _SETTLE, [(standing, self._sealed(content, "effects", step), self._thread, task_id, step)]
-        )
+        row = (standing, self._sealed(content, "effects", step), self._thread, task_id, step)
+        await self._write(_SETTLE, [row])
         reach("done.after")
 
     def end(self, connection: Any) -> None:
