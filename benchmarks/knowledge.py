@@ -24,6 +24,7 @@ from stretto.errors import ModelNotFound
 from stretto.knowledge.opened import Opened, acquire, release
 from stretto.knowledge.options import SearchOptions
 from stretto.knowledge.search import DEPTH, search
+from stretto.knowledge.view import View
 from stretto.models.local.embeddings import MiniLM
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "xquad" / "beir"
@@ -92,7 +93,7 @@ def ask(opened: Opened, text: str, vector: Any, owner: dict[str, str]) -> tuple[
     dense = by_document((key for key, _ in opened.vectors.query(vector, DEPTH)), owner)
     keyword = by_document((key for key, _ in opened.keywords.query(text, DEPTH)), owner)
     before = time.process_time()
-    hits = search(opened, text, vector, SearchOptions(top_k=30), unread=0.0)
+    hits = search(View([opened], ()), text, vector, SearchOptions(top_k=30), unread=0.0)
     spent = time.process_time() - before
     found = {
         "dense": dense,

@@ -25,6 +25,7 @@ from stretto.knowledge.beir import beir_documents, beir_queries, beir_relevant, 
 from stretto.knowledge.opened import Opened, acquire, release
 from stretto.knowledge.options import SearchOptions
 from stretto.knowledge.search import DEPTH, search
+from stretto.knowledge.view import View
 from stretto.models.local.embeddings import MiniLM
 
 RESAMPLES = 10_000
@@ -44,7 +45,7 @@ def ask(opened: Opened, text: str, vector: Any, owner: dict[str, str], strange: 
     dense = by_document((key for key, _ in opened.vectors.query(vector, DEPTH)), owner)
     keyword = by_document((key for key, _ in opened.keywords.query(text, DEPTH)), owner)
     best: dict[str, float] = {}
-    for hit in search(opened, text, vector, SearchOptions(top_k=DEPTH), unread=strange):
+    for hit in search(View([opened], ()), text, vector, SearchOptions(top_k=DEPTH), unread=strange):
         best.setdefault(hit.document.id, hit.score)
     ranks = {"dense": dense, "keyword": keyword, "rrf": fused_by_rank([dense, keyword])}
     return {

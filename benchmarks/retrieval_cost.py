@@ -1,9 +1,11 @@
-"""What a hybrid query costs in CPU, without its embedding, at 5,000 and at 100,000 chunks, with filters.
+"""What a hybrid query costs in CPU, without its embedding: with filters, under access lists, of a tenant.
 
     python benchmarks/retrieval_cost.py [--json] [--chunks N...] [--queries N] [--kept FOLDER]
 
-Texts are drawn by word frequency, vectors lie in clusters as those of real texts do. Of the documents a half,
-a tenth and a hundredth fit the three filters. `--kept` uses, and leaves behind, the bases in that folder.
+The bars are for 5,000 and for 100,000 chunks. Texts are drawn by word frequency, vectors lie in clusters as
+those of real texts do. Of the documents a half, a tenth and a hundredth fit the three filters, and as many are
+for the three groups. A tenant has a base of its own beside the one for all. `--kept` uses, and leaves behind,
+the bases in that folder.
 """
 
 import argparse
@@ -15,7 +17,7 @@ import statistics
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from benchmarks_bars import bar, show
@@ -25,14 +27,29 @@ from stretto.knowledge.manifest import ChunkRow, DocumentRow
 from stretto.knowledge.opened import Opened, acquire, release
 from stretto.knowledge.options import SearchOptions
 from stretto.knowledge.search import search
+from stretto.knowledge.view import View
 
 DIMENSIONS, PER_DOCUMENT, WORDS, BATCH = 384, 10, 60_000, 5000
 LIMITS = {5_000: 8.0, 100_000: 20.0}
-FILTERS: dict[str, dict[str, Any] | None] = {
-    "none": None,
-    "half": {"half": 0},
-    "tenth": {"tenth": 0},
-    "hundredth": {"hundredth": 0},
+SHARES = {"half": 2, "tenth": 10, "hundredth": 100}
+OWN = 5_000
+"""Chunks of the tenant's own base."""
+
+
+class Asked(NamedTuple):
+    """How a search is asked."""
+
+    where: dict[str, Any] | None = None
+    group: str = "everyone"
+    tenant: bool = False
+
+
+CASES = {
+    "alone": Asked(),
+    **{f"filter {name}": Asked({name: 0}) for name in SHARES},
+    **{f"access {name}": Asked(group=name) for name in SHARES},
+    "tenant": Asked(tenant=True),
+    "tenant, access tenth": Asked(group="tenth", tenant=True),
 }
 
 
@@ -57,21 +74,24 @@ class Made:
         return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
-def fill(opened: Opened, made: Made, chunks: int) -> None:
-    """Writes that many chunks as an ingest would."""
+def fill(opened: Opened, made: Made, chunks: int, first: int) -> None:
+    """Writes that many chunks, whose ids are numbers from `first` on, as an ingest would."""
     opened.manifest.set_embedder("bench:made", DIMENSIONS)
-    for begin in range(0, chunks, BATCH):
-        ids = [f"{number:032x}" for number in range(begin, begin + BATCH)]
-        texts = made.texts(BATCH, 80)
-        opened.vectors.upsert(ids, made.vectors(BATCH))
+    batch = min(BATCH, chunks)
+    for begin in range(first, first + chunks, batch):
+        ids = [f"{number:032x}" for number in range(begin, begin + batch)]
+        texts = made.texts(batch, 80)
+        opened.vectors.upsert(ids, made.vectors(batch))
         opened.keywords.upsert(zip(ids, texts, strict=True))
         opened.keywords.commit()
         rows: list[tuple[DocumentRow, list[ChunkRow]]] = []
-        for start in range(0, BATCH, PER_DOCUMENT):
+        for start in range(0, batch, PER_DOCUMENT):
             number = (begin + start) // PER_DOCUMENT
-            metadata = {"half": number % 2, "tenth": number % 10, "hundredth": number % 100}
+            metadata = {name: number % share for name, share in SHARES.items()}
+            seen_by = ("everyone", *sorted(name for name, rest in metadata.items() if not rest))
             document = Document(f"d{number}", "", metadata, f"Document {number}")
-            rows.append((DocumentRow(document, ""), _chunks(document.id, ids, texts, start)))
+            row = DocumentRow(document, "", access=seen_by)
+            rows.append((row, _chunks(document.id, ids, texts, start)))
         opened.manifest.put(rows)
     opened.settle()
 
@@ -83,17 +103,18 @@ def _chunks(document: str, ids: list[str], texts: list[str], start: int) -> list
     ]
 
 
-def cost(opened: Opened, made: Made, queries: int) -> dict[str, float]:
-    """CPU milliseconds of a query by filter: the median and the 95th percentile."""
+def cost(own: Opened, opened: Opened, made: Made, queries: int) -> dict[str, float]:
+    """CPU milliseconds of a query by case: the median and the 95th percentile."""
     texts, vectors = made.texts(queries, 8), made.vectors(queries)
     figures: dict[str, float] = {}
-    for name, where in FILTERS.items():
-        options = SearchOptions(top_k=10, where=where)
-        search(opened, texts[0], vectors[0], options)
+    for name, case in CASES.items():
+        options = SearchOptions(top_k=10, where=case.where)
+        bases = [own, opened] if case.tenant else [opened]
+        search(View(bases, [case.group]), texts[0], vectors[0], options)
         spent: list[float] = []
         for text, vector in zip(texts, vectors, strict=True):
             before = time.process_time()
-            hits = search(opened, text, vector, options)
+            hits = search(View(bases, [case.group]), text, vector, options)
             spent.append(1000 * (time.process_time() - before))
             assert len(hits) == 10, (name, len(hits))
         figures[f"{name}_cpu_ms"] = round(statistics.median(spent), 2)
@@ -102,15 +123,17 @@ def cost(opened: Opened, made: Made, queries: int) -> dict[str, float]:
 
 
 def measure(folder: Path, chunks: int, queries: int) -> dict[str, float]:
-    """Fills a base unless it is there, and asks it."""
-    made, opened = Made(7), acquire(folder / str(chunks))
+    """Fills the bases unless they are there, and asks them."""
+    made, opened, own = Made(7), acquire(folder / str(chunks)), acquire(folder / f"{chunks}-own")
     try:
-        if opened.manifest.counts()[1] != chunks:
-            fill(opened, made, chunks)
-            gc.collect()
-        return cost(opened, Made(7), queries)
+        for base, count, first in ((opened, chunks, 0), (own, min(OWN, chunks), chunks)):
+            if base.manifest.counts()[1] != count:
+                fill(base, made, count, first)
+        gc.collect()
+        return cost(own, opened, Made(7), queries)
     finally:
         release(opened)
+        release(own)
 
 
 def main() -> None:
@@ -131,8 +154,8 @@ def main() -> None:
             figures |= {f"{chunks}_{name}": value for name, value in found.items()}
             limit = LIMITS.get(chunks, LIMITS[100_000])
             bars += [
-                bar(f"CPU ms of a query at {chunks} chunks, filter {name}", found[f"{name}_cpu_ms"], limit)
-                for name in FILTERS
+                bar(f"CPU ms of a query at {chunks} chunks, {name}", found[f"{name}_cpu_ms"], limit)
+                for name in CASES
             ]
     figures["rss_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     show("retrieval_cost", json.loads(json.dumps(figures)), bars, quiet=options.json)

@@ -73,3 +73,15 @@ def test_every_benchmark_finds_what_it_measures(name: str) -> None:
     command = [sys.executable, str(SCRIPT.parents[1] / "benchmarks" / name), "--help"]
     told = subprocess.run(command, capture_output=True, text=True)
     assert told.returncode == 0 and "--json" in told.stdout, told.stderr
+
+
+@pytest.mark.slow
+def test_the_cost_of_a_query_is_measured_for_every_case() -> None:
+    """Played whole, for a small base: a search that is called in another way than here goes unseen by `--help`."""
+    script = SCRIPT.parents[1] / "benchmarks" / "retrieval_cost.py"
+    command = [sys.executable, str(script), "--json", "--chunks", "200", "--queries", "2"]
+    told = subprocess.run(command, capture_output=True, text=True)
+    assert told.returncode in (0, 1), told.stderr  # whether the bars hold is not asked here
+    bars = json.loads(told.stdout.splitlines()[-1])["bars"]
+    assert [bar["name"].rpartition("chunks, ")[2] for bar in bars][:2] == ["alone", "filter half"]
+    assert len(bars) == 9
