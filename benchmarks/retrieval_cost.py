@@ -3,9 +3,9 @@
     python benchmarks/retrieval_cost.py [--json] [--chunks N...] [--queries N] [--kept FOLDER]
 
 The bars are for 5,000 and for 100,000 chunks. Texts are drawn by word frequency, vectors lie in clusters as
-those of real texts do. Of the documents a half, a tenth and a hundredth fit the three filters, and as many are
-for the three groups. A tenant has a base of its own beside the one for all. `--kept` uses, and leaves behind,
-the bases in that folder.
+those of real texts do. Of the documents a half, a tenth and a hundredth fit the three filters, and as many
+are for the three groups. A tenant has a base of its own beside the one for all. `--kept` uses, and leaves
+behind, the bases in that folder.
 """
 
 import argparse

@@ -77,7 +77,7 @@ def test_every_benchmark_finds_what_it_measures(name: str) -> None:
 
 @pytest.mark.slow
 def test_the_cost_of_a_query_is_measured_for_every_case() -> None:
-    """Played whole, for a small base: a search that is called in another way than here goes unseen by `--help`."""
+    """Played whole, for a small base: `--help` does not see whether the search is called as it wants."""
     script = SCRIPT.parents[1] / "benchmarks" / "retrieval_cost.py"
     command = [sys.executable, str(script), "--json", "--chunks", "200", "--queries", "2"]
     told = subprocess.run(command, capture_output=True, text=True)

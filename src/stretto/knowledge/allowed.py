@@ -1,7 +1,8 @@
-"""The passages that a filter leaves, worked out once for each state of a knowledge base and then remembered.
+"""The passages that access lists and a filter leave, worked out for each state of a base and then remembered.
 
 With the ids known, both legs keep to the same passages. Few of them are compared one by one, exactly; with
-many, an index is asked for more than is needed and the others are dropped.
+many, an index is asked for more than is needed and the others are dropped. After a write only the vectors of
+what is new are read again.
 """
 
 import threading
@@ -22,16 +23,28 @@ SHARE = 0.12
 FEW = 2000
 """Up to this many passages it is, whatever their share."""
 _REMEMBERED = 32
+_IDS = 300_000
+"""Ids of all that is remembered together: 50 MB."""
 _VECTORS = 20_000
 """Vectors of all remembered filters together: 30 MB at 384 dimensions."""
 
 
 class Allowed:
-    """The ids that a filter leaves of `total`, and their vectors where they are few."""
+    """The ids that are left of `total`, and their vectors where they are few.
 
-    def __init__(self, view: View, ids: list[str], total: int) -> None:
-        self._view, self.ids, self.total = view, frozenset(ids), total
-        self._order = ids
+    Args:
+        view: Where they are.
+        prints: Their fingerprints by id.
+        total: How many the indexes hold.
+        before: The same for the state before, whose vectors are taken over.
+    """
+
+    def __init__(
+        self, view: View, prints: dict[str, str], total: int, before: "Allowed | None" = None
+    ) -> None:
+        self._view, self.total = view, total
+        self.ids = prints if len(prints) <= max(FEW, SHARE * total) else dict.fromkeys(prints, "")
+        self._before = before if before is not None and before.kept else None
         self._rows: tuple[list[str], dict[str, int], NDArray[np.float32]] | None = None
 
     @property
@@ -66,11 +79,21 @@ class Allowed:
         import numpy as np  # noqa: PLC0415 (loads with the first filtered search)
 
         if self._rows is None:
-            found = self._view.vectors.vectors(self._order)
+            found = self._known()
             table = np.stack(list(found.values())) if found else np.zeros((0, 1), np.float32)
             table = table / np.maximum(np.linalg.norm(table, axis=1, keepdims=True), 1e-12)
             self._rows = list(found), {key: row for row, key in enumerate(found)}, table
         return self._rows
+
+    def _known(self) -> "dict[str, NDArray[np.float32]]":
+        """Their vectors, of the state before where they are the same."""
+        found: dict[str, NDArray[np.float32]] = {}
+        before, self._before = self._before, None
+        if before is not None:
+            ids, _, table = before._loaded()
+            same = (at for at, key in enumerate(ids) if self.ids.get(key) == before.ids[key])
+            found = {ids[at]: table[at] for at in same}
+        return found | self._view.vectors.vectors([key for key in self.ids if key not in found])
 
     def said(self, text: str, n: int) -> list[tuple[str, float]]:
         """The `n` best of them for the words of `text`."""
@@ -81,39 +104,38 @@ class Allowed:
             kept = [row for row in found if row[0] in self.ids][:n]
             if len(kept) == n or len(found) < reach:
                 return kept
-        scored = [row for row in keywords.scores(text, self._order).items() if row[1] > 0]
+        scored = [row for row in keywords.scores(text, list(self.ids)).items() if row[1] > 0]
         return sorted(scored, key=lambda row: -row[1])[:n]
 
 
 class _Remembered:
-    """The filters of one base, for what was asked of its latest state."""
+    """What was allowed lately in one base."""
 
     def __init__(self) -> None:
         self.guard = threading.Lock()
-        self.state: tuple[int, ...] = ()
-        self.known: OrderedDict[Any, Allowed] = OrderedDict()
+        self.known: OrderedDict[Any, tuple[tuple[int, ...], Allowed]] = OrderedDict()
 
 
-def allowed(view: View, where: Filter) -> Allowed:
-    """What `where` leaves of the state that the view shows now."""
-    remembered: _Remembered = view.first.kept_for("filters", _Remembered)
+def allowed(view: View, where: Filter | None) -> Allowed:
+    """What access lists and `where` leave of the state that the view shows now."""
+    remembered: _Remembered = view.first.kept_for("allowed", _Remembered)
     with remembered.guard:
-        state = view.manifest.state()
-        if state != remembered.state:
-            remembered.state, remembered.known = state, OrderedDict()
-        key = view.groups, where.key
-        found = remembered.known.get(key)
-        if found is None:
-            found = remembered.known[key] = Allowed(
-                view, view.manifest.fitting(where), view.manifest.counts()[1]
-            )
+        state, key = view.manifest.state(), (view.groups, view.generations, where and where.key)
+        known = remembered.known.get(key)
+        if known is None or known[0] != state:
+            before = known[1] if known else None
+            found = Allowed(view, view.manifest.fitting(where), view.manifest.total(), before)
+            known = remembered.known[key] = state, found
         remembered.known.move_to_end(key)
-        while len(remembered.known) > _REMEMBERED:
+        sizes = [len(one.ids) for _, one in remembered.known.values()]
+        while len(sizes) > 1 and (len(sizes) > _REMEMBERED or sum(sizes) > _IDS):
             remembered.known.popitem(last=False)
-        spare = sum(one.kept for one in remembered.known.values()) - _VECTORS
-        for one in list(remembered.known.values())[:-1]:
+            del sizes[0]
+        others = [one for _, one in remembered.known.values()][:-1]
+        spare = len(known[1].ids) * known[1].exact + sum(one.kept for one in others) - _VECTORS
+        for one in others:
             if spare <= 0:
                 break
             spare -= one.kept
             one.forget()
-        return found
+        return known[1]

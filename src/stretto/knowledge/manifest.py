@@ -174,12 +174,9 @@ class Manifest:
         self, keys: Iterable[str] | None = None, lists: Sequence[int] | None = None
     ) -> dict[str, Document]:
         """All documents, or those called `keys` and under access `lists`, by id, without their texts."""
-        query, values = f"SELECT {_columns(False)} FROM documents WHERE 1", list[str]()
-        for column, only in (("id", keys), ("access", lists)):
-            if only is not None:
-                query += f" AND {column} IN (SELECT value FROM json_each(?))"
-                values.append(json.dumps(list(only)))
-        return {row[0]: _document(row) for row in self._rows(f"{query} ORDER BY id", *values)}
+        where, values = _only(("id", keys), ("access", lists))
+        query = f"SELECT {_columns(False)} FROM documents WHERE {where} ORDER BY id"
+        return {row[0]: _document(row) for row in self._rows(query, *values)}
 
     def known(self, key: str) -> tuple[str, str, str] | None:
         """Fingerprint, source and origin of the document called `key`, or None."""
@@ -207,11 +204,6 @@ class Manifest:
         query = f"SELECT {_CHUNK} FROM chunks WHERE document = ? ORDER BY position"
         return [_chunk(row) for row in self._rows(query, document)]
 
-    def ids_of(self, documents: Sequence[str]) -> list[str]:
-        """The ids of all chunks of these documents."""
-        query = "SELECT id FROM chunks WHERE document IN (SELECT value FROM json_each(?))"
-        return [row[0] for row in self._rows(query, json.dumps(list(documents)))]
-
     def chunks(self, keys: Sequence[str]) -> dict[str, Chunk]:
         """Those of the chunks called `keys` that there are, by id."""
         query = f"SELECT {_CHUNK} FROM chunks WHERE id IN (SELECT value FROM json_each(?))"
@@ -231,10 +223,12 @@ class Manifest:
             FROM access_lists"""
         return [(row[0], frozenset(json.loads(row[1])), row[2]) for row in self._rows(query)]
 
-    def under(self, lists: Sequence[int]) -> dict[str, str]:
-        """The fingerprint of each chunk under one of the access lists, by id."""
-        query = "SELECT id, fingerprint FROM chunks WHERE access IN (SELECT value FROM json_each(?))"
-        return dict(self._rows(query, json.dumps(list(lists))))
+    def fingerprints(
+        self, documents: Iterable[str] | None = None, lists: Sequence[int] | None = None
+    ) -> dict[str, str]:
+        """The fingerprint of each chunk, of these documents and under these access lists, by id."""
+        where, values = _only(("document", documents), ("access", lists))
+        return dict(self._rows(f"SELECT id, fingerprint FROM chunks WHERE {where}", *values))
 
     def access_of(self, document: str) -> tuple[str, ...] | None:
         """Who may see the document; empty: everyone; None: there is no such document."""
@@ -348,6 +342,13 @@ _CHUNK = "id, document, text, start, stop, page, headings, metadata, fingerprint
 
 _pages = msgspec.json.Decoder(tuple[PageSpan, ...]).decode
 _headings = msgspec.json.Decoder(tuple[Heading, ...]).decode
+
+
+def _only(*wanted: tuple[str, Iterable[Any] | None]) -> tuple[str, list[str]]:
+    """The condition that each column has one of its values, where it is given some, and what it asks for."""
+    given = [(column, json.dumps(list(values))) for column, values in wanted if values is not None]
+    conditions = [f"{column} IN (SELECT value FROM json_each(?))" for column, _ in given]
+    return " AND ".join(conditions) or "1", [values for _, values in given]
 
 
 def _columns(text: bool) -> str:

@@ -65,7 +65,7 @@ class _Search:
     ) -> None:
         self._view, self._query, self._options, self._where = view, query, options, where
         self._unread = unread
-        self._only: Allowed | None = allowed(view, where) if where is not None else None
+        self._only: Allowed | None = allowed(view, where) if where or view.manifest.restricted else None
 
     def run(self, vector: "NDArray[np.float32]") -> list[Hit]:
         """The hits, with what stands around them."""

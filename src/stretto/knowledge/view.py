@@ -1,18 +1,16 @@
 """What one searcher may see of the bases that hold it, in the shape that a search reads: `Opened`'s own.
 
-A filter comes in here and nowhere else, so that both legs, the fusion and the hits see the same: chunks under
-an access list that the searcher is not on do not exist. The index brings more candidates than were asked for,
-and the manifest says which of them count; under a narrow filter all allowed chunks are compared instead.
+Who may see what comes in here and nowhere else: chunks under an access list that the searcher is not on do
+not exist in `manifest`. The indexes know no lists; what they bring counts only where the manifest shows it.
 """
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from stretto.documents import Chunk, Document
 from stretto.knowledge.filters import Filter
 from stretto.knowledge.manifest import ChunkRow
-from stretto.knowledge.nearest import nearest
 from stretto.knowledge.opened import Opened
 from stretto.knowledge.owner.indexes import Scored
 
@@ -22,13 +20,6 @@ if TYPE_CHECKING:
 
     Vectors = NDArray[np.float32]
 
-NARROW = 0.1
-"""The share of chunks below which all that are allowed are compared; twice that while they are few."""
-_SPARE = 1.3
-"""How many times what the share suggests is asked of the index."""
-_EXACT_MOST = 20_000
-"""Chunks that are compared one by one rather than dug out of an index that ranks them low."""
-
 
 @dataclass(frozen=True, slots=True)
 class _Allowed:
@@ -37,10 +28,6 @@ class _Allowed:
     lists: tuple[int, ...] | None
     chunks: int
     of: int
-
-    @property
-    def share(self) -> float:
-        return self.chunks / self.of if self.of else 1.0
 
 
 class _Part:
@@ -76,92 +63,28 @@ class _Part:
         """How many chunks there are for the searcher."""
         return self._allowed.chunks
 
-    def fitting(self, where: Filter) -> list[str]:
-        """The ids of the allowed chunks that `where` leaves."""
+    @property
+    def total(self) -> int:
+        """How many chunks the indexes hold, whoever may see them."""
+        return self._allowed.of
+
+    def fitting(self, where: Filter | None) -> dict[str, str]:
+        """The fingerprints of the allowed chunks that `where` leaves, by id."""
         manifest = self.opened.manifest
+        if where is None:
+            return manifest.fingerprints(lists=self.lists)
         documents = manifest.documents(None, self.lists)
         if where.on_documents:
             nothing = Chunk("", "", "")
-            return manifest.ids_of([key for key, each in documents.items() if where.fits(nothing, each)])
-        return [
-            row.chunk.id
+            return manifest.fingerprints(
+                [key for key, each in documents.items() if where.fits(nothing, each)]
+            )
+        return {
+            row.chunk.id: row.fingerprint
             for key, each in documents.items()
             for row in manifest.chunks_of(key)
             if where.fits(row.chunk, each)
-        ]
-
-    def nearest(self, vector: "Vectors", n: int) -> Scored:
-        """The `n` nearest allowed chunks with their cosine."""
-        allowed = self._allowed
-        if allowed.lists is None:
-            return self.vectors.query(vector, n)
-        if not allowed.chunks:
-            return []
-        if allowed.share < NARROW or (allowed.share < 2 * NARROW and allowed.chunks <= _EXACT_MOST):
-            return self._exact(vector, n)
-        return self._dug(
-            lambda deep: self.vectors.query(vector, deep),
-            n,
-            lambda: self._exact(vector, n) if allowed.chunks <= _EXACT_MOST else None,
-        )
-
-    def best(self, text: str, n: int) -> Scored:
-        """The `n` best allowed chunks with their keyword score."""
-        allowed = self._allowed
-        if allowed.lists is None:
-            return self.keywords.query(text, n)
-        if not allowed.chunks:
-            return []
-        if 4 * allowed.chunks <= n * _SPARE / allowed.share:  # a candidate costs a quarter of a named id
-            return self._named(text, n)
-        return self._dug(lambda deep: self.keywords.query(text, deep), n, lambda: None)
-
-    def _dug(self, query: Callable[[int], Scored], n: int, otherwise: Callable[[], Scored | None]) -> Scored:
-        allowed = self._allowed
-        deep = min(allowed.of, int(n * _SPARE / allowed.share) + 20)
-        while True:
-            found = query(deep)
-            here = self.opened.manifest.present([key for key, _ in found], allowed.lists)
-            kept = [pair for pair in found if pair[0] in here]
-            if len(kept) >= min(n, allowed.chunks) or len(found) < deep or deep >= allowed.of:
-                return kept[:n]
-            instead = otherwise()
-            if instead is not None:
-                return instead
-            deep = min(allowed.of, deep * 4)
-
-    def _named(self, text: str, n: int) -> Scored:
-        ids = list(self.opened.manifest.under(self._allowed.lists or ()))
-        found = [pair for pair in self.keywords.scores(text, ids).items() if pair[1] > 0]
-        return sorted(found, key=lambda pair: (-pair[1], pair[0]))[:n]
-
-    def _exact(self, vector: "Vectors", n: int) -> Scored:
-        ids, matrix = self._matrix()
-        return nearest(ids, matrix, vector, n)
-
-    def _matrix(self) -> "tuple[list[str], Vectors]":
-        """The allowed chunks' vectors, of length 1: kept, and brought up to date by what has changed."""
-        import numpy as np  # noqa: PLC0415 (loads with the first vector)
-
-        state, lists = self.opened.manifest.state(), self._allowed.lists or ()
-        key = ("matrix", self.generation, lists)
-        known = self.opened.remembered.get(key)
-        if known is not None and known[0] == state:
-            return known[1], known[2]
-        prints = self.opened.manifest.under(lists)
-        rows: dict[str, Vectors] = {}
-        if known is not None:
-            rows = {
-                each: row
-                for each, row in zip(known[1], known[2], strict=True)
-                if prints.get(each) == known[3].get(each)
-            }
-        for each, row in self.vectors.vectors([each for each in prints if each not in rows]).items():
-            rows[each] = row / (float(np.linalg.norm(row)) or 1.0)
-        ids = [each for each in prints if each in rows]
-        matrix = np.stack([rows[each] for each in ids]) if ids else np.zeros((0, 1), dtype=np.float32)
-        self.opened.remember(key, (state, ids, matrix, {each: prints[each] for each in ids}))
-        return ids, matrix
+        }
 
 
 class View:
@@ -170,6 +93,7 @@ class View:
     def __init__(self, bases: Sequence[Opened], groups: Collection[str]) -> None:
         self.first, self.groups = bases[0], frozenset(groups)
         parts = [_Part(opened, self.groups) for opened in bases]
+        self.generations = tuple(part.generation for part in parts)
         self.manifest = VisibleManifest(parts)
         self.vectors = _Vectors(parts)
         self.keywords = _Keywords(parts)
@@ -208,9 +132,21 @@ class VisibleManifest:
             found |= part.opened.manifest.documents(keys, part.lists)
         return found
 
-    def fitting(self, where: Filter) -> list[str]:
-        """The ids of the chunks that `where` leaves."""
-        return list(dict.fromkeys(key for part in self._parts for key in part.fitting(where)))
+    @property
+    def restricted(self) -> bool:
+        """Whether there are chunks that the searcher may not see."""
+        return any(part.lists is not None for part in self._parts)
+
+    def total(self) -> int:
+        """How many chunks the indexes hold, whoever may see them."""
+        return sum(part.total for part in self._parts)
+
+    def fitting(self, where: Filter | None) -> dict[str, str]:
+        """The fingerprints of the chunks that `where` leaves, by id."""
+        found: dict[str, str] = {}
+        for part in reversed(self._parts):
+            found |= part.fitting(where)
+        return found
 
     def chunks_of(self, document: str) -> list[ChunkRow]:
         """The chunks of a document, in order."""
@@ -233,7 +169,7 @@ class _Vectors:
 
     def query(self, vector: "Vectors", n: int) -> Scored:
         """The nearest of all."""
-        return _merged([part.nearest(vector, n) for part in self._parts], n)
+        return _merged([part.vectors.query(vector, n) for part in self._parts], n)
 
     def vectors(self, ids: Sequence[str]) -> "dict[str, Vectors]":
         """Vectors by id."""
@@ -249,7 +185,7 @@ class _Keywords:
 
     def query(self, text: str, n: int) -> Scored:
         """The best of all."""
-        return _merged([part.best(text, n) for part in self._parts], n)
+        return _merged([part.keywords.query(text, n) for part in self._parts], n)
 
     def scores(self, text: str, ids: Sequence[str]) -> dict[str, float]:
         """Scores by id: where a base does not hold one, 0."""
