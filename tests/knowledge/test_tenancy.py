@@ -196,6 +196,20 @@ async def test_a_wrong_name_is_refused(kb, option, value):
             await kb.add(Document(id="a", text="x"), access=value)
 
 
+async def test_a_mistyped_tenant_is_told_and_gets_no_base(kb, tmp_path):
+    await kb.add(Document(id="a", text="The merger of acme."), tenant="acme")
+    for wrong in (
+        kb.status(tenant="acne"),
+        kb.verify(tenant="acne"),
+        kb.prune(tenant="acne"),
+        kb.remove("a", tenant="acne"),
+        kb.export(tmp_path / "x.zip", tenant="acne"),
+    ):
+        with pytest.raises(KnowledgeError, match="nothing of the tenant `acne`"):
+            await wrong
+    assert (await kb.status())["tenants"] == ["default", "acme"]
+
+
 async def test_only_so_many_tenants_stay_open(kb, monkeypatch):
     monkeypatch.setattr("stretto.knowledge.tenancy._OPEN", 2)
     for number in range(5):

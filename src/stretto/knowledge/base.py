@@ -291,7 +291,7 @@ class KnowledgeBase(Upkeep):
         from stretto.knowledge.ingest import clean_indexes  # noqa: PLC0415 (as in `add`)
 
         text = os.fspath(source)
-        async with self._tenancy.writing(acting_for(tenant)) as opened, opened.writing():
+        async with self._tenancy.own(acting_for(tenant)) as opened, opened.writing():
             found = await off_loop(matching, opened, text, self._root)
             if not found:
                 raise KnowledgeError(

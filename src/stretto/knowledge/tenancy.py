@@ -81,6 +81,18 @@ class Tenancy:
             yield opened
 
     @asynccontextmanager
+    async def own(self, tenant: str) -> AsyncGenerator[Opened]:
+        """The tenant's own base, for as long as it is used; raises KnowledgeError where it has none."""
+        place = self.place(tenant)
+        if tenant != DEFAULT_TENANT and not place.is_dir():
+            raise KnowledgeError(
+                f"`{self._folder.name}` has nothing of the tenant `{tenant}`; `stretto kb status` lists the "
+                "tenants that it has"
+            )
+        async with self._used([place]) as (opened,):
+            yield opened
+
+    @asynccontextmanager
     async def reading(self, tenant: str) -> AsyncGenerator[list[Opened]]:
         """The bases that the tenant may read: its own where there is one, and the default one."""
         own = [self.place(tenant)] if tenant != DEFAULT_TENANT else []

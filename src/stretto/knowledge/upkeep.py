@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stretto.context import running_context
-from stretto.errors import KnowledgeError
 from stretto.knowledge.earlier import Earlier
 from stretto.knowledge.embedding import Embedding
 from stretto.knowledge.opened import off_loop
@@ -35,10 +34,8 @@ class Upkeep:
         process that has the indexes open, None where none has), `sources`.
         """
         whose = reading_for(tenant)
-        tenants = await self._tenancy.tenants()
-        if whose not in tenants:
-            raise KnowledgeError(f"`{self.name}` has nothing of the tenant `{whose}`")
-        async with self._tenancy.writing(whose) as opened:
+        async with self._tenancy.own(whose) as opened:
+            tenants = await self._tenancy.tenants()
             documents, chunks = await off_loop(opened.manifest.counts)
             name, dimensions = opened.manifest.embedder() or (None, None)
             return {
@@ -64,9 +61,9 @@ class Upkeep:
             progress: Called with passages done, in all, and what is being done.
             tenant: Whose part.
         """
-        from stretto.knowledge.verify import verify  # noqa: PLC0415 (as in `add`)
+        from stretto.knowledge.verify import verify  # noqa: PLC0415 (for those who check a base)
 
-        async with self._tenancy.writing(acting_for(tenant)) as opened, opened.writing():
+        async with self._tenancy.own(acting_for(tenant)) as opened, opened.writing():
             self._embedding.check(opened)
             return await verify(opened, self._embedding, repair=repair, progress=progress)
 
@@ -88,7 +85,7 @@ class Upkeep:
         Raises:
             KnowledgeError: The new indexes are not whole; the base is as it was.
         """
-        from stretto.knowledge.rebuild import rebuild  # noqa: PLC0415 (as in `add`)
+        from stretto.knowledge.rebuild import rebuild  # noqa: PLC0415 (for those who build one anew)
 
         other = Embedding(embedder, self.name) if embedder is not None else self._embedding
         try:
@@ -104,7 +101,7 @@ class Upkeep:
 
     async def prune(self, older_than: float = 0.0, *, tenant: str | None = None) -> int:
         """Forgets passages that were replaced more than `older_than` seconds ago; returns how many."""
-        async with self._tenancy.writing(acting_for(tenant)) as opened:
+        async with self._tenancy.own(acting_for(tenant)) as opened:
             return await off_loop(Earlier(opened.folder).prune, time.time() - older_than)
 
     async def export(self, path: str | os.PathLike[str], *, tenant: str | None = None) -> dict[str, Any]:
@@ -118,10 +115,7 @@ class Upkeep:
         """
         from stretto.knowledge.portable import told, write_base  # noqa: PLC0415 (for those who move a base)
 
-        async with (
-            self._tenancy.writing(reading_for(tenant)) as opened,
-            opened.writing(),
-        ):  # so nothing changes
+        async with self._tenancy.own(reading_for(tenant)) as opened, opened.writing():
             return told(await off_loop(write_base, opened, Path(path)))
 
     async def take_in(self, path: str | os.PathLike[str], *, tenant: str | None = None) -> dict[str, Any]:
@@ -133,7 +127,7 @@ class Upkeep:
             KnowledgeError: It is no such file, or damaged; what came before the damage is in.
             EmbedderMismatch: Its vectors are another embedder's.
         """
-        from stretto.knowledge.ingest import clean_indexes  # noqa: PLC0415 (as in `add`)
+        from stretto.knowledge.ingest import clean_indexes  # noqa: PLC0415 (as above)
         from stretto.knowledge.portable import read_base, told  # noqa: PLC0415 (as above)
 
         async with self._tenancy.writing(acting_for(tenant)) as opened, opened.writing():
