@@ -199,3 +199,21 @@ def test_tenant_and_groups_decide_what_is_found(project: Path, capsys: pytest.Ca
     _, found = asked(capsys, "search", "leave", "--tenant", "acme", "--group", "staff")
     assert found["hits"][0]["document"] == "leave.md"
     assert asked(capsys, "status", "--tenant", "acme")[1]["tenants"] == ["default", "acme"]
+
+
+def test_what_was_replaced_is_forgotten_by_age(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asked(capsys, "add", "docs/")
+    (project / "docs" / "leave.md").write_text("# Leave\n\nParents get 15 months.")
+    asked(capsys, "add", "docs/")
+    assert asked(capsys, "prune") == (0, {"forgotten": 0})
+    code, told = asked(capsys, "prune", "--days", "0")
+    assert code == 0 and told["forgotten"] > 0
+
+
+def test_a_mistake_leaves_no_empty_base(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, error = asked(capsys, "add", "nowhere", "--beir")
+    assert code == 1 and "corpus.jsonl" in json.dumps(error)
+    code, error = asked(capsys, "import", "nothing.zip")
+    assert code == 1 and "kb export" in json.dumps(error)
+    assert not (project / ".stretto" / "knowledge" / "handbook").exists()
+    assert main(["kb", "add", "docs", "--beir", "--watch", "--kb", "handbook"]) == 2

@@ -35,6 +35,7 @@ examples:
   stretto kb sync docs/ --kb handbook                hold what the folder holds, and no more of it
   stretto kb remove docs/old.md --kb handbook        a document, or all that a folder brought
   stretto kb verify --repair --kb handbook           look every passage up, mend what is lost
+  stretto kb prune --days 90 --kb handbook           let citations of passages go that were replaced before
   stretto kb rebuild --embedder NAME --kb handbook   with another embedder; searches go on
   stretto kb add hr/ --tenant acme --access board    seen by the tenant's group alone
 
@@ -57,9 +58,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="VERB", required=True)
     add = actions.add_parser("add", parents=[base, whose], help="read documents into the base")
     add.add_argument("sources", nargs="+", metavar="PATH", help="files, folders, globs, URLs")
-    add.add_argument("--beir", action="store_true", help="PATHs are collections in BEIR form")
     add.add_argument("--dry-run", action="store_true", help="only show what would change")
-    add.add_argument("--watch", action="store_true", help="go on, and add whatever changes; Ctrl-C ends")
+    how = add.add_mutually_exclusive_group()
+    how.add_argument("--beir", action="store_true", help="PATHs are collections in BEIR form")
+    how.add_argument("--watch", action="store_true", help="go on, and add whatever changes; Ctrl-C ends")
     sync = actions.add_parser("sync", parents=[base, whose], help="make the base hold what folders hold")
     sync.add_argument("sources", nargs="+", metavar="FOLDER", help="folders that are there")
     sync.add_argument("--dry-run", action="store_true", help="only show what would change")
@@ -72,6 +74,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     search = actions.add_parser("search", parents=[base, whose], help="find passages")
     _search_arguments(search)
     actions.add_parser("status", parents=[base, whose], help="what is in the base")
+    prune = actions.add_parser("prune", parents=[base, whose], help="forget passages that were replaced")
+    prune.add_argument(
+        "--days", type=float, default=30.0, metavar="N", help="those of more than N days ago (default: 30)"
+    )
     verify = actions.add_parser("verify", parents=[base, whose], help="look up every passage")
     verify.add_argument("--repair", action="store_true", help="mend what is lost")
     rebuild = actions.add_parser("rebuild", parents=[base], help="build the indexes anew, then switch")
@@ -135,15 +141,14 @@ def _base(name: str, *, make: bool) -> KnowledgeBase:
 
 async def _run(args: argparse.Namespace) -> int:
     name = getattr(args, "kb", "default")
+    _look_first(args)
     async with _base(name, make=args.action in ("add", "sync", "import")) as base:
         match args.action:
-            case "add":
-                if args.beir:
-                    args.sources = [beir_documents(Path(folder)) for folder in args.sources]
-                elif args.watch and not args.dry_run:
-                    return await _watch(base, args)
-                return await _add(base, args)
-            case "sync" | "remove" | "verify" | "rebuild":
+            case "add" if args.watch and not args.dry_run:
+                return await _watch(base, args)
+            case "add" | "sync":
+                return await _fill(base, args)
+            case "remove" | "prune" | "verify" | "rebuild":
                 return await kept(base, args)
             case "search":
                 await _search(base, args)
@@ -154,6 +159,14 @@ async def _run(args: argparse.Namespace) -> int:
             case _:
                 _show(await base.status(tenant=args.tenant), as_json=args.json)
     return 0
+
+
+def _look_first(args: argparse.Namespace) -> None:
+    """Finds what is wrong with the sources before a base is made for them."""
+    if args.action == "add" and args.beir:
+        args.sources = [beir_documents(Path(folder)) for folder in args.sources]
+    elif args.action == "import" and not args.file.is_file():
+        raise KnowledgeError(f"`{args.file}` is not there; give a file that `stretto kb export` wrote")
 
 
 async def _search(base: KnowledgeBase, args: argparse.Namespace) -> None:
@@ -167,7 +180,11 @@ async def _search(base: KnowledgeBase, args: argparse.Namespace) -> None:
     if args.beir:
         folder, run = args.beir
         queries = beir_queries(folder)
-        found = {key: by_document(await base.search(text, **options)) for key, text in queries.items()}
+        found: dict[str, list[tuple[str, float]]] = {}
+        tell = progress("queries")
+        for key, text in queries.items():
+            found[key] = by_document(await base.search(text, **options))
+            tell(len(found), len(queries), "searching")
         write_run(run, found)
         return _show({"queries": len(queries), "run": str(run)}, as_json=args.json)
     hits = await base.search(args.query, **options)
@@ -178,9 +195,9 @@ async def _search(base: KnowledgeBase, args: argparse.Namespace) -> None:
     return None
 
 
-async def _add(base: KnowledgeBase, args: argparse.Namespace) -> int:
-    """Returns 1 when a source failed; the others are in."""
-    report = await base.add(
+async def _fill(base: KnowledgeBase, args: argparse.Namespace) -> int:
+    """`add` or `sync`. Returns 1 when a source failed; the others are in."""
+    report = await (base.sync if args.action == "sync" else base.add)(
         *args.sources,
         progress=progress("documents"),
         dry_run=args.dry_run,

@@ -1,4 +1,4 @@
-"""The verbs of `stretto kb` that keep a base whole: sync, remove, verify, rebuild. Finds no base itself."""
+"""The verbs of `stretto kb` that keep a base whole: remove, prune, verify, rebuild. Finds no base itself."""
 
 import argparse
 import sys
@@ -11,26 +11,14 @@ from stretto.knowledge import AddReport, KnowledgeBase
 async def kept(base: KnowledgeBase, args: argparse.Namespace) -> int:
     """Does the verb and shows what came of it; 1 when something failed or is not whole."""
     match args.action:
-        case "sync":
-            return await _sync(base, args)
         case "remove":
             return await _remove(base, args)
+        case "prune":
+            return await _prune(base, args)
         case "verify":
             return await _verify(base, args)
         case _:
             return await _rebuild(base, args)
-
-
-async def _sync(base: KnowledgeBase, args: argparse.Namespace) -> int:
-    report = await base.sync(
-        *args.sources,
-        progress=progress("documents"),
-        dry_run=args.dry_run,
-        tenant=args.tenant,
-        access=args.access,
-    )
-    show_report(report, as_json=args.json, dry_run=args.dry_run)
-    return 1 if report.failed else 0
 
 
 async def _remove(base: KnowledgeBase, args: argparse.Namespace) -> int:
@@ -41,6 +29,15 @@ async def _remove(base: KnowledgeBase, args: argparse.Namespace) -> int:
         print_json({"removed": gone})
     else:
         print(f"{len(gone)} removed")
+    return 0
+
+
+async def _prune(base: KnowledgeBase, args: argparse.Namespace) -> int:
+    gone = await base.prune(args.days * 86_400, tenant=args.tenant)
+    if args.json:
+        print_json({"forgotten": gone})
+    else:
+        print(f"{gone} replaced passages forgotten: citations of them cannot be opened any more")
     return 0
 
 
