@@ -71,6 +71,12 @@ def test_what_is_no_filter_is_refused_by_name(where):
         Filter(where)
 
 
+def test_a_comparison_without_its_sign_is_told_how_it_is_written():
+    with pytest.raises(ConfigError, match=r"write `\$gte`"):
+        Filter({"year": {"gte": 2020}})
+    assert Filter({"year": {"from": 2020}}).fits(CHUNK, DOCUMENT) is False
+
+
 def test_a_filter_without_an_end_is_refused():
     where: dict = {"a": 1}
     for _ in range(50):

@@ -28,6 +28,7 @@ _RANGES: dict[str, Callable[[Any, Any], bool]] = {
     "$lt": lambda value, limit: value < limit,
     "$lte": lambda value, limit: value <= limit,
 }
+_COMPARES = {"$eq", "$ne", "$in", "$nin", *_RANGES}
 _ALLOWED = "$eq, $ne, $in, $nin, $gt, $gte, $lt, $lte, and above keys $and, $or, $not"
 _DEPTH = 20
 
@@ -100,6 +101,11 @@ def _compares(key: str, wanted: Any) -> list[Compare]:
         return [_equals(wanted)]
     rules = cast("Mapping[str, Any]", wanted)
     if not any(name.startswith("$") for name in rules):
+        meant = next((f"${name}" for name in rules if f"${name}" in _COMPARES), None)
+        if meant:
+            raise ConfigError(
+                f"`where` has `{meant[1:]}` for `{key}`; write `{meant}`, or `$eq` and the whole"
+            )
         return [_equals(dict(rules))]
     return [_compare(key, name, value) for name, value in rules.items()]
 
