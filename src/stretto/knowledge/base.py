@@ -13,7 +13,6 @@ from stretto.documents import Document, Hit
 from stretto.errors import KnowledgeError
 from stretto.knowledge.asked import QueryVectors, check_query, unread
 from stretto.knowledge.check import stands
-from stretto.knowledge.checks import folders_of, matching
 from stretto.knowledge.earlier import Earlier, cited_passage
 from stretto.knowledge.embedding import Embedding
 from stretto.knowledge.limits import IngestLimits
@@ -115,6 +114,8 @@ class KnowledgeBase(Upkeep):
         Raises:
             MediaNotFound: One is not a folder; nothing was changed.
         """
+        from stretto.knowledge.sources import folders_of  # noqa: PLC0415 (loaders, for those who add)
+
         mirrored = await off_loop(folders_of, folders, self._root)
         return await self._add(folders, progress, dry_run, mirrored=mirrored, tenant=tenant, access=access)
 
@@ -289,10 +290,11 @@ class KnowledgeBase(Upkeep):
     async def remove(self, source: str | os.PathLike[str], *, tenant: str | None = None) -> list[str]:
         """Removes a document by id, path or URL, or all that a folder or glob brought; returns their ids."""
         from stretto.knowledge.ingest import clean_indexes  # noqa: PLC0415 (as in `add`)
+        from stretto.knowledge.sources import matching  # noqa: PLC0415 (as in `add`)
 
         text = os.fspath(source)
         async with self._tenancy.own(acting_for(tenant)) as opened, opened.writing():
-            found = await off_loop(matching, opened, text, self._root)
+            found = await off_loop(matching, opened.manifest, text, self._root)
             if not found:
                 raise KnowledgeError(
                     f"`{self.name}` has nothing from `{text}`; `stretto kb status` lists what it has"

@@ -34,7 +34,27 @@ _SAME = str.maketrans(
 _NAME = re.compile(r"[^\W\d_][\w'\u2019-]*")
 _MARK = re.compile(r"\[\d{1,4}(?:\s*,\s*\d{1,4})*\]")
 _GERMAN = frozenset(
-    "der die das und ist ein eine nicht mit von zu den dem des im für auf wird werden".split()
+    [
+        "der",
+        "die",
+        "das",
+        "und",
+        "ist",
+        "ein",
+        "eine",
+        "nicht",
+        "mit",
+        "von",
+        "zu",
+        "den",
+        "dem",
+        "des",
+        "im",
+        "für",
+        "auf",
+        "wird",
+        "werden",
+    ]
 )
 """Words of the one language that writes all its nouns large."""
 

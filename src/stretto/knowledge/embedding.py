@@ -1,7 +1,8 @@
 """The embedder of a knowledge base: made when first needed, and held to the one that its vectors are from."""
 
-from stretto.errors import EmbedderMismatch
-from stretto.knowledge.checks import dimensions_of
+from contextlib import suppress
+
+from stretto.errors import ConfigError, EmbedderMismatch
 from stretto.knowledge.opened import Opened, off_loop
 from stretto.models.protocol import Embedder
 
@@ -53,3 +54,10 @@ class Embedding:
         if isinstance(self._given, str) and self._made is not None:
             made, self._made = self._made, None
             await made.close()
+
+
+async def dimensions_of(embedder: Embedder) -> int:
+    """Its dimensions; an endpoint's model that nobody knows is asked for a vector first."""
+    with suppress(ConfigError):
+        return embedder.dimensions
+    return (await embedder.embed(["dimensions"])).shape[1]

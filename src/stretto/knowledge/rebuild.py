@@ -11,11 +11,10 @@ from dataclasses import asdict
 import msgspec
 
 from stretto.errors import KnowledgeError
-from stretto.knowledge.checks import dimensions_of
 from stretto.knowledge.chunkers.identity import Prepared, indexed_text, prepare
 from stretto.knowledge.chunkers.passages import PassageSizes
 from stretto.knowledge.earlier import Earlier
-from stretto.knowledge.embedding import Embedding
+from stretto.knowledge.embedding import Embedding, dimensions_of
 from stretto.knowledge.loaders.protocol import Loaded, Region
 from stretto.knowledge.manifest import ChunkRow
 from stretto.knowledge.opened import Opened, off_loop

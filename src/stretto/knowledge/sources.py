@@ -13,6 +13,7 @@ from stretto.documents import Document
 from stretto.errors import ConfigError, MediaNotFound, MediaTooLarge, StrettoError
 from stretto.knowledge.limits import IngestLimits
 from stretto.knowledge.loaders.registry import media_type_of
+from stretto.knowledge.manifest import Manifest
 
 Source = str | os.PathLike[str] | Document
 """A path, folder, glob, URL, or a document with its text."""
@@ -176,3 +177,30 @@ def _fixed_part(pattern: Path) -> Path:
             break
         parts.append(part)
     return Path(*parts)
+
+
+def matching(manifest: Manifest, text: str, root: Path) -> list[str]:
+    """The ids of the documents that `text` names: an id, a path, a URL, a folder or a glob."""
+    if manifest.known(text):
+        return [text]
+    place = shown(Path(os.path.abspath(Path(text).expanduser())), root)
+    for source in (text, place):
+        key = manifest.id_of_source(source) if source else None
+        if key:
+            return [key]
+    return [key for kind in ("folder", "glob") for key, _ in manifest.from_origin(f"{kind}:{place}")]
+
+
+def folders_of(given: Sequence[str | os.PathLike[str]], root: Path) -> list[str]:
+    """The folders as sources name them; raises MediaNotFound for what is no folder."""
+    names: list[str] = []
+    for each in given:
+        place = Path(os.path.abspath(Path(each).expanduser()))
+        if not place.is_dir():
+            raise MediaNotFound(
+                f"`{os.fspath(each)}` is not a folder, and nothing was changed; to take out what came from "
+                "there, remove it"
+            )
+        name = shown(place, root)
+        names.append("" if name == "." else name)
+    return names
