@@ -33,28 +33,8 @@ _SAME = str.maketrans(
 )
 _NAME = re.compile(r"[^\W\d_][\w'\u2019-]*")
 _MARK = re.compile(r"\[\d{1,4}(?:\s*,\s*\d{1,4})*\]")
-_GERMAN = frozenset(
-    [
-        "der",
-        "die",
-        "das",
-        "und",
-        "ist",
-        "ein",
-        "eine",
-        "nicht",
-        "mit",
-        "von",
-        "zu",
-        "den",
-        "dem",
-        "des",
-        "im",
-        "für",
-        "auf",
-        "wird",
-        "werden",
-    ]
+_GERMAN = re.compile(
+    r"\b(?:der|die|das|und|ist|eine?|nicht|mit|von|zu|de[nms]|im|für|auf|wird|werden)\b", re.IGNORECASE
 )
 """Words of the one language that writes all its nouns large."""
 
@@ -124,7 +104,7 @@ def names(claim: str, source: str) -> set[str]:
 
     None in German, where that says nothing.
     """
-    if len(_GERMAN.intersection(map(str.lower, _NAME.findall(source)))) > 1:
+    if len({word.lower() for word in _GERMAN.findall(source)}) > 1:
         return set()
     found: set[str] = set()
     for word in _NAME.finditer(claim):
