@@ -16,7 +16,6 @@ from stretto.errors import LimitReached
 from stretto.events import BudgetLow
 from stretto.messages import Image, Message, Text, ToolSpec
 from stretto.models.protocol import (
-    Capabilities,
     ChatModel,
     OutputSchema,
     Piece,
@@ -26,6 +25,7 @@ from stretto.models.protocol import (
     TextPiece,
     ToolCallPiece,
 )
+from stretto.models.wrapping import WrappingModel
 from stretto.settings import ModelSettings, Rung
 from stretto.usage import Usage
 
@@ -80,25 +80,12 @@ class _Call(NamedTuple):
         return self
 
 
-class _Affordable:
+class _Affordable(WrappingModel):
     """A model within the budgets of one run."""
 
     def __init__(self, model: ChatModel, ledger: Ledger, ctx: RunContext) -> None:
-        self._model, self._ledger, self._ctx = model, ledger, ctx
-
-    @property
-    def name(self) -> str:
-        """The model's."""
-        return self._model.name
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """The model's."""
-        return self._model.capabilities
-
-    async def close(self) -> None:
-        """Closes the model."""
-        await self._model.close()
+        super().__init__(model)
+        self._ledger, self._ctx = ledger, ctx
 
     async def stream(
         self,

@@ -23,7 +23,6 @@ from stretto.knowledge.sentences import sentence_spans
 from stretto.knowledge.words import content
 from stretto.messages import Message, Text, ToolSpec
 from stretto.models.protocol import (
-    Capabilities,
     ChatModel,
     OutputSchema,
     Piece,
@@ -31,6 +30,7 @@ from stretto.models.protocol import (
     RetractPiece,
     TextPiece,
 )
+from stretto.models.wrapping import WrappingModel
 from stretto.nodes.node import State, Update
 from stretto.results import Citation
 from stretto.settings import ModelSettings
@@ -263,7 +263,7 @@ class _Gate:
         self._done = end
 
 
-class CheckedModel:
+class CheckedModel(WrappingModel):
     """A model whose claims of sources are checked as they come; without hits it has none to claim.
 
     Args:
@@ -274,21 +274,8 @@ class CheckedModel:
     """
 
     def __init__(self, model: ChatModel, hits: Sequence[Hit], question: str, citing: Citing) -> None:
-        self._model, self._hits, self._question, self._citing = model, hits, question, citing
-
-    @property
-    def name(self) -> str:
-        """The model's."""
-        return self._model.name
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """The model's."""
-        return self._model.capabilities
-
-    async def close(self) -> None:
-        """Closes the model."""
-        await self._model.close()
+        super().__init__(model)
+        self._hits, self._question, self._citing = hits, question, citing
 
     async def stream(
         self,

@@ -21,7 +21,6 @@ from stretto.models.cached.key import key_of
 from stretto.models.cached.stores import AnswerStore, MemoryStore, SqliteStore
 from stretto.models.factory import as_model
 from stretto.models.protocol import (
-    Capabilities,
     ChatModel,
     FinishReason,
     OutputSchema,
@@ -31,6 +30,7 @@ from stretto.models.protocol import (
     TextPiece,
     ToolCallPiece,
 )
+from stretto.models.wrapping import WrappingModel
 from stretto.settings import ModelSettings
 from stretto.usage import Usage
 
@@ -62,7 +62,7 @@ def _store(given: object) -> AnswerStore:
     return given
 
 
-class Cached:
+class Cached(WrappingModel):
     """A `ChatModel` around another.
 
     Who asks exactly what was asked before, with the same tools, schema and settings on behalf of the same
@@ -88,19 +88,10 @@ class Cached:
     ) -> None:
         if not ttl > 0:
             raise ConfigError(f"ttl is {ttl!r}; give the seconds that an answer is kept, more than 0")
-        self._model, self._store, self._ttl = as_model(model), _store(store), ttl
+        super().__init__(as_model(model))
+        self._store, self._ttl = _store(store), ttl
         self._scope = scope
         self._flights: dict[object, Flight] = {}
-
-    @property
-    def name(self) -> str:
-        """The model's."""
-        return self._model.name
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """The model's."""
-        return self._model.capabilities
 
     @property
     def members(self) -> tuple[Any, ...]:
