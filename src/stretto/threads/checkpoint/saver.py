@@ -53,6 +53,8 @@ class ThreadSaver(BaseCheckpointSaver[str]):
         self._aging = Aging()
         self.graphs: dict[str, bytes] = {}
         """Descriptions of graphs by fingerprint, to be kept with the first checkpoint that has its stamp."""
+        self._described: set[str] = set()
+        """Those that are kept already: descriptions are never dropped."""
         self._early: dict[rows.Place, list[tuple[str, list[Any]]]] = {}
 
     def get_tuple(self, config: Any) -> CheckpointTuple | None:
@@ -245,31 +247,35 @@ class ThreadSaver(BaseCheckpointSaver[str]):
             ],
         )
 
-    def _put(self, config: Any, checkpoint: Any, metadata: Any) -> Work[tuple[rows.Place, Sequence[Fresh]]]:
+    def _put(
+        self, config: Any, checkpoint: Any, metadata: Any
+    ) -> Work[tuple[rows.Place, Sequence[Fresh], str]]:
         thread_id, namespace, parent = _place(config)
+        stamp = _stamp(config)
         place: rows.Place = (thread_id, namespace, checkpoint["id"])
         packed = self.packed
         rest, lists = self._items.split(checkpoint)
         bare = packed.bare(rest)
         beside = _json(get_checkpoint_metadata(config, metadata)).encode("utf-8", "ignore")
 
-        def work(connection: Connection) -> tuple[rows.Place, Sequence[Fresh]]:
+        def work(connection: Connection) -> tuple[rows.Place, Sequence[Fresh], str]:
             self._writer.check_next(connection, place, config["configurable"], metadata)
             reach("checkpoint.put.before")
             names, fresh = self._items.keep(connection, thread_id, lists, packed)
             row = packed.row("checkpoints", thread_id, bare, names=names, metadata=beside)
             connection.execute(rows.PUT, (*place, parent, *row, beside))
-            if _stamp(config) in self.graphs:
-                connection.execute(rows.PUT_GRAPH, (_stamp(config), self.graphs[_stamp(config)]))
+            if stamp in self.graphs and stamp not in self._described:
+                connection.execute(rows.PUT_GRAPH, (stamp, self.graphs[stamp]))
             for statement, early in self._early.get(place, ()):
                 connection.executemany(statement, early)
             reach("checkpoint.put.after")
-            return place, fresh
+            return place, fresh, stamp
 
         return work
 
-    def _kept(self, place: rows.Place, fresh: Sequence[Fresh]) -> Any:
+    def _kept(self, place: rows.Place, fresh: Sequence[Fresh], stamp: str) -> Any:
         """What `put` gives, once it is committed."""
+        self._described.add(stamp)
         self._early.pop(place, None)
         self._items.remember(place[0], fresh)
         return _config(*place)
