@@ -7,6 +7,7 @@ import uuid
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
+import msgspec
 import pytest
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command, interrupt
@@ -15,7 +16,9 @@ from stretto.context import Run, RunContext
 from stretto.errors import GraphError, ThreadError
 from stretto.events import NodeFinished
 from stretto.graph import END, START, Graph
+from stretto.graph.pause import _answer, kept_for
 from stretto.graph.stream import play, thread_standing, thread_state
+from stretto.questions import Answer, Terms
 from stretto.threads.stores import open_store
 
 
@@ -232,3 +235,17 @@ async def test_the_state_of_a_waiting_thread_can_be_read() -> None:
     assert await thread_state(compiled, "t") == {}
     await play(compiled, {"got": ["hello"]}, run=Run(), thread_id="t")
     assert await thread_state(compiled, "t") == {"got": ["hello"]}
+
+
+def test_a_kept_answer_is_for_the_question_that_it_was_bound_to_alone() -> None:
+    given = {"a": Answer(True, "ada", 5.0, "x"), "b": Answer("Ann", "ada", 5.0), "c": Answer(True, bound="y")}
+    kept = msgspec.msgpack.encode((given, {}))
+    assert kept_for(kept, {"a": "x", "b": "", "c": "z"}) == {"a": given["a"]}
+
+
+def test_an_answer_that_was_given_in_time_does_not_expire_while_nobody_goes_on() -> None:
+    until = Terms(until=10.0, bound="x")
+    assert _answer("a", Answer(True, at=5.0), until, "t", 100.0)["expired"] is False
+    assert _answer("a", Answer(True, at=50.0), until, "t", 100.0)["expired"] is True
+    assert _answer("a", True, until, "t", 100.0)["expired"] is True
+    assert _answer("a", Answer(True, at=5.0, expired=True), until, "t", 6.0)["expired"] is True

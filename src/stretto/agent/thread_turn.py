@@ -15,8 +15,10 @@ from stretto.agent.rounds import left_rounds
 from stretto.context import Run, RunContext
 from stretto.errors import ThreadError
 from stretto.events import Retracted
-from stretto.graph.stream import Played, add_to_thread, play, thread_standing
+from stretto.graph.pause import kept_for
+from stretto.graph.stream import Played, ThreadStanding, add_to_thread, play, thread_standing
 from stretto.messages import Message
+from stretto.steps import ANSWERS
 from stretto.threads.record import Shown
 from stretto.threads.runs import Left
 from stretto.threads.turns import Hold
@@ -108,6 +110,7 @@ class ThreadTurn:
             self._take_back(len(self._heard.text), _TAKEN_UP)
             return await self._once(new, None)
         given = {call_id: each for call_id, each in (answers or {}).items() if call_id in standing.questions}
+        given = given or await self._answered(standing)
         if given:
             return await self._play(None, {}, given)
         if standing.questions or (not standing.unfinished and (seen is not None or self._hold.left)):
@@ -119,6 +122,15 @@ class ThreadTurn:
         if seen is not None:
             self._take_back(seen.said_since(frozenset(standing.next)), _TAKEN_UP)
         return await self._play(None, standing.state, None)
+
+    async def _answered(self, standing: ThreadStanding) -> dict[str, Any]:
+        """What was answered to the questions that wait, before the process that was told ended."""
+        found: dict[str, Any] = {}
+        if standing.questions:
+            for task_id in standing.pending:
+                kept = (await self._journal.recall(task_id)).steps.get(ANSWERS)
+                found |= kept_for(kept, standing.bounds) if kept else {}
+        return found
 
     async def _play(
         self,

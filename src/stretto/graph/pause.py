@@ -74,6 +74,12 @@ def _read(kept: bytes) -> Earlier:
     return Earlier(*msgspec.msgpack.decode(kept, type=tuple[dict[str, Answer], dict[str, float]]))
 
 
+def kept_for(kept: bytes, bounds: Mapping[str, str]) -> dict[str, Answer]:
+    """Those of a task's kept answers that are for questions which wait: only what is bound can tell."""
+    answers = _read(kept).answers.items()
+    return {call_id: each for call_id, each in answers if each.bound and each.bound == bounds.get(call_id)}
+
+
 def resuming(config: Mapping[str, Any]) -> dict[str, Any]:
     """The config with which a graph inside of a node goes on where it stopped, when the node runs again."""
     inner = {**config["configurable"], "__pregel_resuming": True}
@@ -117,6 +123,12 @@ def questions_of(interrupts: Iterable[Any]) -> dict[str, Any]:
     for item in interrupts:
         found.update(item.value if _is_ours(item) else {item.id: item.value})
     return found
+
+
+def bounds_of(interrupts: Iterable[Any]) -> dict[str, str]:
+    """What the questions that wait are bound to, by call id; empty where to nothing."""
+    ours = (_terms_of(item) for item in interrupts if _is_ours(item))
+    return {call_id: terms.bound for each in ours for call_id, terms in each.items()}
 
 
 def resume_map(
@@ -169,13 +181,14 @@ def resume_map(
 def _answer(call_id: str, given: Any, terms: Terms, thread_id: str, now: float) -> dict[str, Any]:
     """An answer as it is kept: plain, with its terms."""
     answer = given if isinstance(given, Answer) else Answer(given)
-    value, expired = plain(answer.value), terms.until is not None and now > terms.until
+    value, at = plain(answer.value), answer.at or now
+    expired = answer.expired or (terms.until is not None and at > terms.until)
     wrong = "" if expired else faults_of(value, terms.schema)
     if wrong:
         raise AnswerRefused(
             f"the answer to `{call_id}` of thread `{thread_id}` does not fit: {wrong}; the thread still waits"
         )
-    return msgspec.structs.asdict(Answer(value, answer.by, answer.at or now, terms.bound, expired))
+    return msgspec.structs.asdict(Answer(value, answer.by, at, terms.bound, expired))
 
 
 def _terms_of(item: Any) -> dict[str, Terms]:

@@ -22,7 +22,7 @@ from stretto.graph.ground import (
     StateUpdate,
 )
 from stretto.graph.parts import END
-from stretto.graph.pause import questions_of, resume_map
+from stretto.graph.pause import bounds_of, questions_of, resume_map
 from stretto.graph.taking_up import is_of_today, take_up
 from stretto.messages import Message
 from stretto.threads.checkpoint.writer import LEASE
@@ -51,6 +51,8 @@ class ThreadStanding(NamedTuple):
     """Nodes that came to their end in its last step, which did not."""
     pending: tuple[str, ...] = ()
     """The ids of the tasks that wrote nothing yet."""
+    bounds: Mapping[str, str] = {}
+    """What its questions are bound to, by call id."""
 
     @property
     def unfinished(self) -> bool:
@@ -197,6 +199,7 @@ async def thread_standing(compiled: Compiled, thread_id: str, *, lease: int = 0)
         snapshot.next,
         ended=tuple(task.name for task in snapshot.tasks if task.name not in snapshot.next),
         pending=tuple(task.id for task in snapshot.tasks if task.result is None),
+        bounds=bounds_of(snapshot.interrupts),
     )
 
 

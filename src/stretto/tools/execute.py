@@ -147,7 +147,10 @@ async def _questions(
                 if outcome is not None:
                     settled[position] = outcome
                 continue
-            if begun(place) or not tool.needs_approval(call.arguments):
+            if not tool.needs_approval(call.arguments):
+                continue
+            if begun(place):  # with the approval that was given then
+                approvers[position] = _agreed_before(call, ctx)
                 continue
             answer = _approval(call, ctx)
         except ToolError as error:
@@ -176,6 +179,12 @@ def _approval(call: ToolCall, ctx: RunContext) -> Answer:
     if ctx.run.fork:
         question["fork"] = ctx.run.fork
     return ctx.ask(question, call_id=call.id, bound=bound)
+
+
+def _agreed_before(call: ToolCall, ctx: RunContext) -> str:
+    """Who agreed to exactly this call, where that is known."""
+    given = ctx.given.get(call.id)
+    return given.by if given and given.bound == call_hash(call.name, call.arguments) else ""
 
 
 async def _run(call: ToolCall, tool: Tool, place: Place, ctx: RunContext, by: str) -> _Outcome:
