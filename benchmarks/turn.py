@@ -2,7 +2,7 @@
 
 Each row parses and validates the tool's arguments, keeps the history, and is void unless the joined text
 and the count of chunks are exact. Rows are measured at 1 and at 50 turns at a time. `stretto` keeps no thread
-and writes no log; `stretto kept` keeps threads in sqlite and logs at INFO.
+and writes no log; `stretto kept` keeps threads in sqlite and logs at INFO, `stretto encrypted` with a key.
 
 Figures are CPU of this process with all its threads. Python's full collections look at the whole heap, most
 of it imports, for some 45 ms each: one that falls into a round would count as a turn's cost, and one that
@@ -15,6 +15,7 @@ import asyncio
 import gc
 import logging
 import os
+import secrets
 import statistics
 import tempfile
 import time
@@ -137,17 +138,22 @@ async def opened(url: str, only: list[str]) -> AsyncIterator[dict[str, Row]]:
                 )
                 if wanted(name)
             }
-        if wanted("stretto") or wanted("stretto kept"):
+        if any(map(wanted, ("stretto", "stretto kept", "stretto encrypted"))):
             from stretto import Agent
 
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             agent = Agent(model=model, tools=[forecast], threads=None)
             kept = Agent(model=model, tools=[forecast], threads=folder / "threads.sqlite")
             stack.push_async_callback(kept.close)
+            key = secrets.token_hex(32)
+            hidden = Agent(model=model, tools=[forecast], threads=folder / "hidden.sqlite", threads_key=key)
+            stack.push_async_callback(hidden.close)
             if wanted("stretto"):
                 rows["stretto"] = Row(lambda: agent_turn(agent))
             if wanted("stretto kept"):
                 rows["stretto kept"] = Row(lambda: agent_turn(kept, uuid.uuid4().hex), logs=True)
+            if wanted("stretto encrypted"):
+                rows["stretto encrypted"] = Row(lambda: agent_turn(hidden, uuid.uuid4().hex), logs=True)
         yield rows
 
 
